@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * machine.h: asks the running kernel what recording needs, by trying it. Nothing is changed;
+ * child processes made for a trial are waited for.
+ */
+#ifndef FAULTLINE_MACHINE_H
+#define FAULTLINE_MACHINE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/*
+ * Opens a userfaultfd that also serves faults inside system calls: by system call, or by
+ * /dev/userfaultfd. Returns the descriptor (close-on-exec, non-blocking; the caller closes it) or
+ * the negative errno of the system call; the device's is in *device_error when not NULL.
+ */
+int machine_open_userfaultfd(int *device_error);
+
+/* Each way alone: a descriptor or a negative errno. */
+int machine_userfaultfd_by_call(void);
+int machine_userfaultfd_by_device(void);
+
+/*
+ * The features the kernel offers (UFFD_FEATURE_ bits). 0 or negative errno; takes a descriptor
+ * that has not been asked yet.
+ */
+int machine_userfaultfd_features(int fd, uint64_t *features);
+
+/* Does the kernel grant `features` to this user? Opens its own descriptor. 0 or negative errno. */
+int machine_userfaultfd_grants(uint64_t features);
+
+/*
+ * May page faults of another process of this user be sampled with its registers? With `kernel`,
+ * those inside system calls too. 0 or negative errno.
+ */
+int machine_perf(bool kernel);
+
+/* May a process read the memory of another that allows it by PR_SET_PTRACER? 0 or negative errno.
+ */
+int machine_read_memory(void);
+
+#endif

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * trace_input.h: the bytes of a trace, from a file or standard input, plain or zstd (told by the
+ * first bytes, not by the name).
+ */
+#ifndef FAULTLINE_TRACE_INPUT_H
+#define FAULTLINE_TRACE_INPUT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct trace_input;
+
+/* Opens `path`; "-" is standard input. 0 or negative errno (-EISDIR for a folder). */
+int trace_input_open(struct trace_input **input, const char *path);
+void trace_input_close(struct trace_input *input);
+
+/*
+ * Up to `size` bytes of text. Returns their number, 0 at the end, or a negative errno: -EBADMSG
+ * for compressed data that is damaged.
+ */
+ssize_t trace_input_read(struct trace_input *input, char *buffer, size_t size);
+
+/* At the end: did the compressed data stop inside a frame? */
+bool trace_input_cut(const struct trace_input *input);
+
+/* How far into the file reading has come, 0 to 100; -1 when the size is not known. */
+int trace_input_percent(const struct trace_input *input);
+
+#endif

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * launch.h: the contract between whoever starts faultline-monitor and the monitor.
+ *
+ * The starter is `faultline record`, or the shim of a program that was only preloaded.
+ *
+ *   faultline-monitor --socket=NAME --pid=PID --starter-fd=N [--preloaded] -- PROGRAM [ARGS]
+ *
+ * NAME    the abstract Unix socket (without the leading NUL) on which shims announce themselves;
+ *         the starter puts it into the program's environment as FAULTLINE_MONITOR=NAME
+ * PID     the process that will be the program (it names the default output file)
+ * N       the monitor's end of a SOCK_SEQPACKET socket pair; each packet is one fl_launch_message
+ * --preloaded   nobody waits for FL_LAUNCH_FINISHED: the starter hangs up after FL_LAUNCH_READY
+ *
+ * The settings come as FAULTLINE_ environment variables (options.h); LD_PRELOAD must not be set.
+ * The monitor sends FL_LAUNCH_READY once its socket listens and its output is open, or
+ * FL_LAUNCH_ERROR and exits. `faultline record` sends FL_LAUNCH_ROOT_EXITED when its child has
+ * ended (a hang-up means the same); the monitor ends when no traced process is left after that,
+ * and sends FL_LAUNCH_FINISHED after the trace's last line has reached its file.
+ */
+#ifndef FAULTLINE_LAUNCH_H
+#define FAULTLINE_LAUNCH_H
+
+#include <stdint.h>
+
+#define FL_MONITOR_VARIABLE "FAULTLINE_MONITOR"
+
+enum fl_launch_kind {
+	FL_LAUNCH_READY = 1,   /* monitor: go ahead */
+	FL_LAUNCH_ERROR,       /* monitor: text says why it cannot record; it exits */
+	FL_LAUNCH_WARNING,     /* monitor: text is a line for the user */
+	FL_LAUNCH_FINISHED,    /* monitor: totals are final; text is the trace's path */
+	FL_LAUNCH_ROOT_EXITED, /* starter: the program has ended */
+};
+
+struct fl_launch_message {
+	uint32_t kind;
+	uint32_t processes;   /* that were traced */
+	uint64_t faults;      /* written to the trace */
+	uint64_t bytes;	      /* of memory that the faults brought in */
+	uint64_t lost;	      /* what the trace lacks */
+	uint64_t duration_ns; /* from the first process's start */
+	char text[4056];      /* NUL-terminated, without a newline */
+};
+_Static_assert(sizeof(struct fl_launch_message) == 4096, "one packet, one page");
+
+#endif

@@ -1,0 +1,449 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * fault.c: one fault, from the kernel's message to its line: find the registers and the stack,
+ * serve the page, name the stack. What a known rule can unwind is unwound while the thread still
+ * sleeps (a microsecond); otherwise the stack is copied, the thread woken, and the rest done
+ * after it.
+ */
+#include "service.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define PAGE_BYTES	 UINT64_C(4096)
+#define SIGNAL_WAIT_NS	 2000000u
+#define SIGNAL_FAILURES	 16u /* a thread that never answers is not asked any more */
+
+/* What is known of the thread at its fault. */
+struct capture {
+	bool has_registers;
+	struct registers registers;
+	struct stack_view view;
+	enum fault_origin origin;
+	uint64_t ts;
+	bool sampled;
+};
+
+static size_t read_more(void *context, uint64_t address, void *to, size_t size)
+{
+	return remote_read(context, address, to, size);
+}
+
+/* ---- samples of perf ---- */
+
+static void take_sample(void *context, const struct perf_sample *sample)
+{
+	struct service *s = context;
+	struct thread *thread = thread_slot(s, sample->pid, sample->tid);
+
+	if (!thread || sample->ts <= thread->sample.ts)
+		return;
+	memcpy(&thread->sample, sample,
+	    offsetof(struct perf_sample, stack) + sample->stack_size);
+	thread->sampled = true;
+}
+
+void fault_take_samples(struct service *s)
+{
+	if (s->perf)
+		perf_drain_samples(s->perf, take_sample, s);
+}
+
+/* ---- capture ---- */
+
+static ssize_t read_small(const char *path, char *text, size_t size)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t got;
+
+	if (fd < 0)
+		return -errno;
+	got = read(fd, text, size - 1);
+	close(fd);
+	if (got >= 0)
+		text[got] = '\0';
+	return got;
+}
+
+/* /proc/TID/syscall gives a blocked thread's stack and instruction pointers, and whether it is
+   inside a system call (proc_pid_syscall(5)). */
+static bool capture_by_proc(int32_t tid, struct capture *c)
+{
+	char path[64], text[256];
+	const char *words[9];
+	int count = 0;
+
+	snprintf(path, sizeof(path), "/proc/%d/syscall", tid);
+	if (read_small(path, text, sizeof(text)) <= 0)
+		return false;
+	for (char *save, *word = strtok_r(text, " \n", &save); word && count < 9;
+	     word = strtok_r(NULL, " \n", &save))
+		words[count++] = word;
+	if (count < 3) /* "running" */
+		return false;
+	c->origin = strcmp(words[0], "-1") == 0 ? ORIGIN_USER : ORIGIN_KERNEL;
+	memset(&c->registers, 0, sizeof(c->registers));
+	c->registers.r[ARCH_SP] = strtoull(words[count - 2], NULL, 16);
+	c->registers.r[ARCH_IP] = strtoull(words[count - 1], NULL, 16);
+	c->has_registers = true;
+	return true;
+}
+
+/* Whether the thread would run our handler now: the signal is caught and not blocked. */
+static bool takes_signal(int32_t tid)
+{
+	char path[64], text[4096];
+	uint64_t blocked, caught, bit = UINT64_C(1) << (FL_CAPTURE_SIGNAL_NUMBER - 1);
+	const char *b, *c;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", tid);
+	if (read_small(path, text, sizeof(text)) <= 0 || !(b = strstr(text, "\nSigBlk:")) ||
+	    !(c = strstr(text, "\nSigCgt:")) || sscanf(b + 8, "%" SCNx64, &blocked) != 1 ||
+	    sscanf(c + 8, "%" SCNx64, &caught) != 1)
+		return false;
+	return (caught & bit) && !(blocked & bit);
+}
+
+/*
+ * Only for a fault in user mode: inside a system call the handler would not run until the page
+ * is there (Linux commit dfa37dc3fc1f), and could turn the call into EINTR. The wait is short,
+ * for the handler's own stack may need a page that only we can serve.
+ */
+static void capture_by_signal(struct service *s, struct process *p, int32_t tid, struct capture *c)
+{
+	struct thread *thread = thread_slot(s, p->pid, tid);
+	siginfo_t info = {.si_signo = FL_CAPTURE_SIGNAL_NUMBER, .si_code = SI_QUEUE};
+	uint64_t until;
+
+	if (!thread || thread->signal_failures >= SIGNAL_FAILURES || c->origin != ORIGIN_USER ||
+	    !p->shared || !takes_signal(tid))
+		return;
+	if (syscall(SYS_rt_tgsigqueueinfo, p->pid, tid, FL_CAPTURE_SIGNAL_NUMBER, &info) < 0)
+		return;
+	until = service_now() + SIGNAL_WAIT_NS;
+	do
+		if (request_take_captured(p, tid, &c->registers)) {
+			c->has_registers = true;
+			thread->signal_failures = 0;
+			return;
+		}
+	while (service_now() < until);
+	thread->signal_failures++;
+}
+
+static void capture(struct service *s, struct process *p, uint64_t address, int32_t tid,
+    struct capture *c)
+{
+	struct thread *thread = s->perf ? thread_known(s, tid) : NULL;
+
+	*c = (struct capture){.view = {.more = read_more,
+				  .context = p,
+				  .extra = s->stack_extra}};
+	if (s->capture == FL_CAPTURE_NONE) {
+		c->ts = service_now();
+		return;
+	}
+	if (thread && thread->sampled &&
+	    thread->sample.addr / PAGE_BYTES == address / PAGE_BYTES) {
+		const struct perf_sample *sample = &thread->sample;
+
+		c->ts = sample->ts;
+		c->sampled = true;
+		c->origin = sample->kernel ? ORIGIN_KERNEL : ORIGIN_USER;
+		c->has_registers = sample->has_registers;
+		c->registers = sample->registers;
+		c->view.start = sample->registers.r[ARCH_SP];
+		c->view.bytes = sample->stack;
+		c->view.size = sample->stack_size;
+	}
+	if (!c->has_registers) {
+		if (!c->ts)
+			c->ts = service_now();
+		if (capture_by_proc(tid, c) && s->capture == FL_CAPTURE_SIGNAL)
+			capture_by_signal(s, p, tid, c);
+	}
+}
+
+/* ---- stacks ---- */
+
+static void tell_stack(struct service *s, struct process *p, uint64_t id, uint64_t ts)
+{
+	const struct unwound *u = &s->unwound;
+	size_t frames = u->count * sizeof(u->frames[0]);
+	struct event_stack *event =
+	    writer_reserve(s->writer, EVENT_STACK, sizeof(*event) + frames, ts);
+
+	event->id = (uint32_t)id;
+	event->pid = p->pid;
+	event->truncated = u->truncated;
+	event->count = u->count;
+	memcpy(event->frames, u->frames, frames);
+	writer_commit(s->writer);
+}
+
+static uint64_t intern(struct service *s, struct process *p, uint64_t ts)
+{
+	bool is_new;
+	uint64_t id = stacks_intern(s->stacks, p->space->generation, &s->unwound, &is_new);
+
+	if (is_new)
+		tell_stack(s, p, id, ts);
+	return id;
+}
+
+/* Compares what rules found with libunwind's own answer: FAULTLINE_VERIFY=1. */
+static void verify(struct service *s, struct process *p, const struct registers *registers,
+    struct stack_view *view)
+{
+	static struct unwound reference;
+
+	unwind_by_libunwind(s->unwinder, p->space, registers, view, &reference);
+	s->verified++;
+	if (reference.count == s->unwound.count &&
+	    memcmp(reference.frames, s->unwound.frames,
+		reference.count * sizeof(reference.frames[0])) == 0)
+		return;
+	s->differing++;
+}
+
+uint64_t fault_request_stack(
+    struct service *s, struct process *p, const struct fl_registers *registers, uint64_t ts)
+{
+	struct registers r;
+	struct stack_view view = {.more = read_more, .context = p, .extra = s->stack_extra};
+
+	if (s->capture == FL_CAPTURE_NONE)
+		return 0;
+	arch_from_shim(&r, registers);
+	if (!unwind_by_rules(s->unwinder, p->space, &r, &view, &s->unwound))
+		unwind_fully(s->unwinder, &p->space, p->pid, &r, &view, &s->unwound);
+	if (s->verify)
+		verify(s, p, &r, &view);
+	return intern(s, p, ts);
+}
+
+/* ---- serving ---- */
+
+struct served {
+	int error;
+	uint64_t bytes;
+	uint64_t ts;
+};
+
+static int fill(struct process *p, uint64_t start, uint64_t size, bool write)
+{
+	return write ? uffd_copy_zero(p->uffd, start, size)
+		     : uffd_zeropage(p->uffd, start, size);
+}
+
+/* With a coarse granularity: the rest of the block, page by page where some are there. */
+static uint64_t fill_around(struct service *s, struct process *p, const struct interval *region,
+    uint64_t page, bool write)
+{
+	uint64_t size = region->page_size, granularity = s->options.granularity;
+	uint64_t start = page & ~(granularity - 1), end = start + granularity, bytes = 0;
+
+	if (start < region->start)
+		start = region->start;
+	if (end > region->end)
+		end = region->end;
+	for (uint64_t at = page + size; at < end; at += size)
+		if (fill(p, at, size, write) == 0)
+			bytes += size;
+	for (uint64_t at = start; at < page; at += size)
+		if (fill(p, at, size, write) == 0)
+			bytes += size;
+	return bytes;
+}
+
+static struct served serve(struct service *s, struct process *p, const struct interval *region,
+    uint64_t address, bool write)
+{
+	uint64_t size = region ? region->page_size : PAGE_BYTES;
+	uint64_t page = address & ~(size - 1);
+	bool copy = write || (region && (region->detail & REGION_HUGETLB));
+	struct served served = {.bytes = size};
+
+	if (region && s->options.granularity > size)
+		served.bytes += fill_around(s, p, region, page, copy);
+	served.error = fill(p, page, size, copy);
+	served.ts = service_now();
+	if (served.error < 0 && served.error != -EAGAIN)
+		uffd_wake(p->uffd, page, size); /* there already, or gone: the thread sees */
+	return served;
+}
+
+static void tell_fault(struct service *s, struct process *p, const struct interval *region,
+    uint64_t address, bool write, int32_t tid, const struct capture *c,
+    const struct served *served, enum fault_served how, uint64_t stack)
+{
+	const struct interval *allocation = interval_find(&p->allocations, address);
+	struct event_fault *event =
+	    writer_reserve(s->writer, EVENT_FAULT, sizeof(*event), c->ts);
+
+	event->pid = p->pid;
+	event->tid = tid;
+	event->addr = address;
+	event->region = region ? region->id : 0;
+	event->offset = region ? address - region->base : 0;
+	event->alloc = allocation ? allocation->id : 0;
+	event->stack = stack;
+	event->service_ns = c->sampled ? served->ts - c->ts : 0;
+	event->access = write ? ACCESS_WRITE : ACCESS_READ;
+	event->kind = FAULT_MISSING;
+	event->origin = (uint8_t)c->origin;
+	event->served = (uint8_t)how;
+	event->bytes = (uint32_t)served->bytes;
+	writer_commit(s->writer);
+}
+
+static void put_off(struct service *s, struct process *p, uint64_t address, uint64_t flags,
+    int32_t tid)
+{
+	if (p->pending_count == p->pending_room) {
+		size_t room = p->pending_room ? p->pending_room * 2 : 16;
+		struct pending_fault *grown = realloc(p->pending, room * sizeof(*grown));
+
+		if (!grown) { /* the thread asks again */
+			uffd_wake(p->uffd, address & ~(PAGE_BYTES - 1), PAGE_BYTES);
+			service_lost(s, LOST_EVENTS, 1, "no memory for a fault");
+			return;
+		}
+		p->pending = grown;
+		p->pending_room = room;
+	}
+	p->pending[p->pending_count++] = (struct pending_fault){address, flags, tid};
+}
+
+void fault_retry_pending(struct service *s, struct process *p)
+{
+	size_t count = p->pending_count;
+
+	for (size_t i = 0; i < count; i++) {
+		struct pending_fault fault = p->pending[i];
+
+		fault_handle(s, p, fault.address, fault.flags, fault.tid);
+	}
+	memmove(p->pending, p->pending + count,
+	    (p->pending_count - count) * sizeof(*p->pending));
+	p->pending_count -= count;
+}
+
+static void answer_doorbell(struct service *s, struct process *p, uint64_t address,
+    uint64_t flags, int32_t tid)
+{
+	int error;
+
+	request_handle(s, p, tid);
+	error = uffd_zeropage(p->uffd, address & ~(PAGE_BYTES - 1), PAGE_BYTES);
+	if (error == -EAGAIN)
+		put_off(s, p, address, flags, tid);
+	else if (error < 0)
+		uffd_wake(p->uffd, address & ~(PAGE_BYTES - 1), PAGE_BYTES);
+}
+
+/* A first fault tells which process a forked child is: its thread's group. */
+static int32_t group_of(int32_t tid)
+{
+	char path[64], text[1024];
+	const char *line;
+	int group = 0;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", tid);
+	if (read_small(path, text, sizeof(text)) <= 0 || !(line = strstr(text, "\nTgid:")))
+		return 0;
+	return sscanf(line + 6, "%d", &group) == 1 ? group : 0;
+}
+
+void fault_handle(
+    struct service *s, struct process *p, uint64_t address, uint64_t flags, int32_t tid)
+{
+	bool write = flags & UFFD_PAGEFAULT_FLAG_WRITE, unwound = false;
+	struct interval *region;
+	struct thread *thread;
+	struct served served;
+	struct capture c;
+	uint64_t stack = 0;
+
+	if (!p->pid)
+		process_identify(s, p, group_of(tid), service_now());
+	if (address - p->doorbell < p->doorbell_end - p->doorbell) {
+		answer_doorbell(s, p, address, flags, tid);
+		return;
+	}
+	region = interval_find(&p->regions, address);
+	capture(s, p, address, tid, &c);
+	if (c.has_registers) {
+		unwound = unwind_by_rules(
+		    s->unwinder, p->space, &c.registers, &c.view, &s->unwound);
+		if (!unwound) {
+			c.view.start = c.registers.r[ARCH_SP];
+			c.view.size =
+			    remote_read(p, c.view.start, s->stack_copy, STACK_COPY_BYTES);
+			c.view.bytes = s->stack_copy;
+		}
+	}
+	served = serve(s, p, region, address, write);
+	if (served.error == -EAGAIN) {
+		put_off(s, p, address, flags, tid);
+		return;
+	}
+	thread = thread_get(s, p, tid, c.ts);
+	if (thread)
+		thread->sampled = false;
+	if (served.error < 0)
+		return; /* another thread's fault brought the page, or the mapping is gone */
+	if (c.has_registers && !unwound) {
+		c.view.more = NULL;
+		c.view.extra = NULL;
+		unwind_fully(s->unwinder, &p->space, p->pid, &c.registers, &c.view, &s->unwound);
+	}
+	if (c.has_registers) {
+		if (s->verify && !unwound)
+			verify(s, p, &c.registers, &c.view);
+		stack = intern(s, p, c.ts);
+	}
+	if (!stack && s->capture != FL_CAPTURE_NONE)
+		s->stacks_lost++;
+	tell_fault(s, p, region, address, write, tid, &c, &served, SERVED_ZERO, stack);
+}
+
+void fault_native(struct service *s, struct process *p, const struct interval *region,
+    uint64_t page, bool is_zero_page, const struct region_origin *origin)
+{
+	static struct perf_sample sample;
+	struct capture c = {.ts = origin->ts};
+	struct served served = {.bytes = PAGE_BYTES};
+	uint64_t address = page, stack = origin->stack;
+	int32_t tid = origin->tid ? origin->tid : p->pid;
+
+	if (s->perf && !origin->populated &&
+	    perf_find_sample(s->perf, p->pid, page, page + PAGE_BYTES, &sample)) {
+		c.ts = sample.ts;
+		c.origin = sample.kernel ? ORIGIN_KERNEL : ORIGIN_USER;
+		address = sample.addr;
+		tid = sample.tid;
+		if (sample.has_registers) {
+			struct stack_view view = {.start = sample.registers.r[ARCH_SP],
+			    .bytes = sample.stack,
+			    .size = sample.stack_size,
+			    .more = read_more,
+			    .context = p,
+			    .extra = s->stack_extra};
+
+			unwind_fully(s->unwinder, &p->space, p->pid, &sample.registers, &view,
+			    &s->unwound);
+			if (s->unwound.count)
+				stack = intern(s, p, c.ts);
+		}
+	}
+	thread_get(s, p, tid, c.ts);
+	tell_fault(s, p, region, address, !is_zero_page, tid, &c, &served, SERVED_NATIVE, stack);
+}

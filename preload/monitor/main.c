@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * main.c: faultline-monitor: the process beside the traced ones. Started by `faultline record` or
+ * by a preloaded shim (launch.h), it prepares everything that can fail, says that it is ready,
+ * and runs the service until the last traced process has ended.
+ */
+#include "../launch.h"
+#include "service.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+/* Fits the closing message. */
+#define TRACE_PATH_MAX 4000
+
+extern char **environ;
+
+static struct fl_launch_message message;
+
+static void tell(int fd, enum fl_launch_kind kind)
+{
+	message.kind = kind;
+	while (send(fd, &message, sizeof(message), MSG_NOSIGNAL) < 0 && errno == EINTR)
+		continue;
+}
+
+/* What the starter gave us, and nothing else. */
+struct arguments {
+	const char *socket;
+	int32_t pid;
+	int starter_fd;
+	bool preloaded;
+	char *const *command;
+};
+
+static int parse_arguments(int count, char **words, struct arguments *a)
+{
+	int i;
+
+	*a = (struct arguments){.starter_fd = -1};
+	for (i = 1; i < count && strcmp(words[i], "--") != 0; i++) {
+		if (strncmp(words[i], "--socket=", 9) == 0)
+			a->socket = words[i] + 9;
+		else if (strncmp(words[i], "--pid=", 6) == 0)
+			a->pid = atoi(words[i] + 6);
+		else if (strncmp(words[i], "--starter-fd=", 13) == 0)
+			a->starter_fd = atoi(words[i] + 13);
+		else if (strcmp(words[i], "--preloaded") == 0)
+			a->preloaded = true;
+		else
+			return -EINVAL;
+	}
+	if (i >= count || !a->socket || a->pid <= 0 || a->starter_fd < 0)
+		return -EINVAL;
+	a->command = words + i + 1;
+	return 0;
+}
+
+/* The end of the program must not end us, nor what the user types at it. */
+static void settle(void)
+{
+	static const int ignored[] = {SIGHUP, SIGINT, SIGQUIT, SIGPIPE, SIGTERM, SIGTSTP, SIGTTIN,
+	    SIGTTOU, SIGUSR1, SIGUSR2, SIGALRM, SIGXFSZ};
+	struct rlimit files;
+	sigset_t none;
+
+	for (size_t i = 0; i < sizeof(ignored) / sizeof(ignored[0]); i++)
+		signal(ignored[i], SIG_IGN);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+		files.rlim_cur = files.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &files);
+	}
+	setsid();
+}
+
+static int listen_on(const char *name, int *fd)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	size_t length = strlen(name);
+
+	if (length + 1 > sizeof(address.sun_path))
+		return -ENAMETOOLONG;
+	memcpy(address.sun_path + 1, name, length);
+	*fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (*fd < 0)
+		return -errno;
+	if (bind(*fd, (struct sockaddr *)&address,
+		(socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + length)) < 0 ||
+	    listen(*fd, 4096) < 0)
+		return -errno;
+	return 0;
+}
+
+/* Takes the best capture that works here; one that was asked for has to. */
+static int choose_capture(enum fl_capture wanted, enum fl_capture *chosen, char *error, size_t size)
+{
+	struct perf_handler nothing = {0};
+	struct perf *perf;
+	int result, epoll_fd;
+
+	if (wanted == FL_CAPTURE_SIGNAL || wanted == FL_CAPTURE_NONE) {
+		*chosen = wanted;
+		return 0;
+	}
+	result = perf_create(&perf, &nothing);
+	if (result < 0)
+		return result;
+	epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	result = epoll_fd < 0 ? -errno : perf_open(perf, getpid(), epoll_fd, 0);
+	perf_destroy(perf);
+	if (epoll_fd >= 0)
+		close(epoll_fd);
+	if (result < 0 && wanted == FL_CAPTURE_PERF) {
+		snprintf(error, size,
+		    "--capture=perf: perf_event_open: %s; allow it with "
+		    "`sysctl kernel.perf_event_paranoid=1`, or use --capture=auto",
+		    strerror(-result));
+		return result;
+	}
+	*chosen = result < 0 ? FL_CAPTURE_SIGNAL : FL_CAPTURE_PERF;
+	return 0;
+}
+
+static const char *thp_setting(char *text, size_t size)
+{
+	int fd = open("/sys/kernel/mm/transparent_hugepage/enabled", O_RDONLY | O_CLOEXEC);
+	ssize_t got = fd < 0 ? -1 : read(fd, text, size - 1);
+	char *open_bracket, *close_bracket;
+
+	if (fd >= 0)
+		close(fd);
+	if (got <= 0)
+		return "unknown";
+	text[got] = '\0';
+	open_bracket = strchr(text, '[');
+	close_bracket = open_bracket ? strchr(open_bracket, ']') : NULL;
+	if (!close_bracket)
+		return "unknown";
+	*close_bracket = '\0';
+	return open_bracket + 1;
+}
+
+/* The features that the first shim's userfaultfd will get; asked of one of our own. */
+static void list_features(bool follow, const char **names)
+{
+	uint64_t features = 0;
+	size_t n = 0;
+	int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
+
+	if (fd < 0) {
+		int device = open("/dev/userfaultfd", O_RDWR | O_CLOEXEC);
+
+		fd = device < 0 ? -1 : ioctl(device, USERFAULTFD_IOC_NEW, O_CLOEXEC);
+		if (device >= 0)
+			close(device);
+	}
+	if (fd >= 0) {
+		uffd_negotiate(fd, follow, &features);
+		close(fd);
+	}
+	for (size_t i = 0; uffd_features[i].name; i++)
+		if (features & uffd_features[i].bit)
+			names[n++] = uffd_features[i].name;
+	names[n] = NULL;
+}
+
+static void default_output(const struct arguments *a, char *path, size_t size)
+{
+	const char *program = a->command[0] ? a->command[0] : "program";
+	const char *slash = strrchr(program, '/');
+
+	snprintf(path, size, "faultline.%.200s.%d.jsonl", slash && slash[1] ? slash + 1 : program,
+	    a->pid);
+}
+
+static int start(struct service *s, const struct arguments *a, char *path, char *error, size_t size)
+{
+	const char *features[32];
+	char thp[256];
+	struct writer_session session;
+	cpu_set_t cpus;
+	int result;
+
+	fl_options_default(&s->options);
+	result = fl_options_from_environment(&s->options, environ, error, size);
+	if (result < 0)
+		return result;
+	result = choose_capture(s->options.capture, &s->capture, error, size);
+	if (result < 0)
+		return result;
+	s->starter_fd = a->starter_fd;
+	s->root_pid = a->pid;
+	s->preloaded = a->preloaded;
+	s->socket_name = a->socket;
+	s->spin = sched_getaffinity(0, sizeof(cpus), &cpus) == 0 && CPU_COUNT(&cpus) > 1;
+	s->stacks = stacks_create();
+	s->stack_copy = malloc(STACK_COPY_BYTES);
+	s->stack_extra = malloc(STACK_EXTRA_BYTES);
+	s->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (!s->stacks || !s->stack_copy || !s->stack_extra || s->epoll_fd < 0)
+		return -ENOMEM;
+	result = unwind_create(&s->unwinder, s->options.max_frames, process_tell_module, s);
+	if (result < 0)
+		return result;
+	result = listen_on(a->socket, &s->listen_fd);
+	if (result < 0)
+		return result;
+	if (s->options.output)
+		snprintf(path, TRACE_PATH_MAX, "%s", s->options.output);
+	else
+		default_output(a, path, TRACE_PATH_MAX);
+	result = writer_create(&s->writer, path, error, size);
+	if (result < 0)
+		return result;
+	list_features(s->options.follow, features);
+	session = (struct writer_session){.mode = fl_mode_name(s->options.mode),
+	    .capture = fl_capture_name(s->capture),
+	    .thp = thp_setting(thp, sizeof(thp)),
+	    .features = features,
+	    .command = (const char *const *)a->command,
+	    .granularity = s->options.granularity};
+	return writer_start(s->writer, &session);
+}
+
+int main(int count, char **words)
+{
+	static struct service service;
+	static char path[TRACE_PATH_MAX];
+	struct writer_totals totals = {0};
+	struct arguments arguments;
+	int result;
+
+	if (parse_arguments(count, words, &arguments) < 0) {
+		fprintf(stderr, "faultline-monitor: started by `faultline record` and by "
+				"libfaultline.so, not by hand\n");
+		return 2;
+	}
+	settle();
+	result = start(&service, &arguments, path, message.text, sizeof(message.text));
+	if (result < 0) {
+		if (!message.text[0])
+			snprintf(message.text, sizeof(message.text),
+			    "the monitor cannot start: %s", strerror(-result));
+		tell(arguments.starter_fd, FL_LAUNCH_ERROR);
+		return 1;
+	}
+	tell(arguments.starter_fd, FL_LAUNCH_READY);
+	service_run(&service);
+	writer_finish(service.writer, &totals);
+	if (writer_complaint(service.writer)) {
+		snprintf(message.text, sizeof(message.text), "%s",
+		    writer_complaint(service.writer));
+		tell(arguments.starter_fd, FL_LAUNCH_WARNING);
+	}
+	message.processes = service.process_count;
+	message.faults = totals.faults;
+	message.bytes = totals.bytes;
+	message.lost = totals.lost;
+	message.duration_ns = totals.duration_ns;
+	snprintf(message.text, sizeof(message.text), "%s", path);
+	tell(arguments.starter_fd, FL_LAUNCH_FINISHED);
+	writer_destroy(service.writer);
+	perf_destroy(service.perf);
+	unwind_destroy(service.unwinder);
+	stacks_destroy(service.stacks);
+	free(service.stack_copy);
+	free(service.stack_extra);
+	return 0;
+}

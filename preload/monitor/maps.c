@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+/* maps.c: parses /proc/PID/maps. The service thread's. */
+#include "maps.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+static bool parse(char *line, struct mapping *m)
+{
+	char permissions[5];
+	int path = 0;
+
+	if (sscanf(line,
+		"%" SCNx64 "-%" SCNx64 " %4s %" SCNx64 " %" SCNx32 ":%" SCNx32 " %" SCNu64 " %n",
+		&m->start, &m->end, permissions, &m->offset, &m->device_major, &m->device_minor,
+		&m->inode, &path) < 7)
+		return false;
+	m->prot = (permissions[0] == 'r' ? PROT_READ : 0) |
+		  (permissions[1] == 'w' ? PROT_WRITE : 0) |
+		  (permissions[2] == 'x' ? PROT_EXEC : 0);
+	m->shared = permissions[3] == 's';
+	line[strcspn(line, "\n")] = '\0';
+	m->path = line + path;
+	return true;
+}
+
+int maps_read(pid_t pid, bool (*take)(void *context, const struct mapping *mapping), void *context)
+{
+	char name[64], *line = NULL;
+	size_t room = 0;
+	struct mapping m;
+	FILE *file;
+
+	snprintf(name, sizeof(name), "/proc/%d/maps", pid);
+	file = fopen(name, "re");
+	if (!file)
+		return -errno;
+	while (getline(&line, &room, file) > 0)
+		if (parse(line, &m) && !take(context, &m))
+			break;
+	free(line);
+	fclose(file);
+	return 0;
+}

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT */
+/* maps.h: a process's mappings as /proc/PID/maps shows them (proc_pid_maps(5)). */
+#ifndef FAULTLINE_MAPS_H
+#define FAULTLINE_MAPS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct mapping {
+	uint64_t start, end, offset, inode;
+	uint32_t device_major, device_minor;
+	int prot; /* PROT_READ | ... */
+	bool shared;
+	const char *path; /* "" for anonymous memory; valid during the call only */
+};
+
+/* Calls `take` for each mapping in order until it returns false. 0 or negative errno. */
+int maps_read(pid_t pid, bool (*take)(void *context, const struct mapping *mapping), void *context);
+
+#endif

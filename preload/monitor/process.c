@@ -1,0 +1,372 @@
+/* SPDX-License-Identifier: MIT */
+/* process.c: the traced processes and their threads, from start to end. */
+#include "service.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define COMMAND_MAX 65536u
+
+struct process *process_by_pid(struct service *s, int32_t pid)
+{
+	for (struct process *p = s->processes; p; p = p->next)
+		if (p->pid == pid && !p->dead)
+			return p;
+	return NULL;
+}
+
+static void watch_end(struct service *s, struct process *p)
+{
+	p->pidfd = (int)syscall(SYS_pidfd_open, p->pid, 0);
+	if (p->pidfd >= 0)
+		service_watch(s, p->pidfd, (uint64_t)p | 1);
+}
+
+static struct process *process_add(struct service *s, int uffd)
+{
+	struct process *p = calloc(1, sizeof(*p));
+
+	if (!p)
+		return NULL;
+	p->uffd = uffd;
+	p->pidfd = -1;
+	p->next = s->processes;
+	s->processes = p;
+	s->live_count++;
+	s->process_count++;
+	s->attached_any = true;
+	service_watch(s, uffd, (uint64_t)p);
+	return p;
+}
+
+struct process *process_create(struct service *s, int32_t pid, int uffd)
+{
+	struct process *p = process_add(s, uffd);
+
+	if (!p)
+		return NULL;
+	p->pid = pid;
+	p->space = space_create();
+	watch_end(s, p);
+	return p;
+}
+
+static void mark_inherited(struct interval *node)
+{
+	if (!node)
+		return;
+	node->detail |= REGION_INHERITED;
+	mark_inherited(node->left);
+	mark_inherited(node->right);
+}
+
+struct process *process_fork(struct service *s, struct process *parent, int uffd, uint64_t ts)
+{
+	struct process *p = process_add(s, uffd);
+
+	(void)ts;
+	if (!p)
+		return NULL;
+	p->ppid = parent->pid;
+	p->features = parent->features;
+	p->doorbell = parent->doorbell;
+	p->doorbell_end = parent->doorbell_end;
+	p->state = parent->state;
+	p->program_break = parent->program_break;
+	p->shared = parent->shared;
+	if (p->shared)
+		p->shared->references++;
+	p->space = space_share(parent->space);
+	if (interval_copy(&p->regions, &parent->regions) < 0 ||
+	    interval_copy(&p->allocations, &parent->allocations) < 0)
+		service_lost(s, LOST_EVENTS, 1, "no memory for a child's regions");
+	mark_inherited(p->regions.root);
+	return p;
+}
+
+void process_identify(struct service *s, struct process *p, int32_t pid, uint64_t ts)
+{
+	if (p->pid == pid)
+		return;
+	p->pid = pid;
+	if (p->pidfd >= 0)
+		close(p->pidfd);
+	watch_end(s, p);
+	if (!p->announced)
+		process_tell(s, p, PROCESS_FORK, ts);
+}
+
+void process_reset(
+    struct service *s, struct process *p, enum region_end_reason reason, uint64_t ts)
+{
+	region_end_all(s, p, reason, ts);
+	interval_clear(&p->allocations);
+	space_release(p->space);
+	p->space = NULL;
+	shared_area_release(p->shared);
+	p->shared = NULL;
+	if (p->uffd >= 0)
+		close(p->uffd);
+	p->uffd = -1;
+	p->late_count = p->pending_count = 0;
+}
+
+static ssize_t read_file(int32_t pid, const char *name, char *to, size_t size)
+{
+	char path[64];
+	ssize_t got, total = 0;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/%s", pid, name);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	while ((size_t)total < size && (got = read(fd, to + total, size - (size_t)total)) > 0)
+		total += got;
+	close(fd);
+	return total;
+}
+
+static int32_t parent_of(int32_t pid)
+{
+	char text[512];
+	ssize_t got = read_file(pid, "stat", text, sizeof(text) - 1);
+	const char *end;
+	int parent = 0;
+
+	if (got <= 0)
+		return 0;
+	text[got] = '\0';
+	end = strrchr(text, ')'); /* the name before it may hold anything */
+	return end && sscanf(end, ") %*c %d", &parent) == 1 ? parent : 0;
+}
+
+void process_tell(struct service *s, struct process *p, enum process_event kind, uint64_t ts)
+{
+	static char text[COMMAND_MAX + 4096];
+	char path[64];
+	struct event_process *event;
+	uint32_t exe_size = 0, text_size = 0, argc = 0;
+	ssize_t got;
+
+	if (!p->ppid)
+		p->ppid = parent_of(p->pid);
+	if (kind == PROCESS_START || kind == PROCESS_EXEC) {
+		snprintf(path, sizeof(path), "/proc/%d/exe", p->pid);
+		got = readlink(path, text, 4095);
+		if (got > 0) {
+			text[got] = '\0';
+			exe_size = text_size = (uint32_t)got + 1;
+		}
+		got = read_file(p->pid, "cmdline", text + text_size, COMMAND_MAX - 1);
+		if (got > 0) {
+			if (text[text_size + (uint32_t)got - 1])
+				text[text_size + (uint32_t)got++] = '\0';
+			for (ssize_t i = 0; i < got; i++)
+				argc += text[text_size + (uint32_t)i] == '\0';
+			text_size += (uint32_t)got;
+		}
+	}
+	event = writer_reserve(s->writer, EVENT_PROCESS, sizeof(*event) + text_size, ts);
+	event->pid = p->pid;
+	event->ppid = p->ppid;
+	event->event = kind;
+	event->status = -1;
+	event->signal = 0;
+	event->exe_size = exe_size;
+	event->argc = argc;
+	event->text_size = text_size;
+	memcpy(event->text, text, text_size);
+	if (kind == PROCESS_EXIT && p->pidfd >= 0) {
+		struct fl_pidfd_info info = {.mask = FL_PIDFD_INFO_EXIT};
+
+		if (ioctl(p->pidfd, FL_PIDFD_GET_INFO, &info) == 0 &&
+		    (info.mask & FL_PIDFD_INFO_EXIT)) {
+			if (WIFSIGNALED(info.exit_code))
+				event->signal = WTERMSIG(info.exit_code);
+			else
+				event->status = WEXITSTATUS(info.exit_code);
+		}
+	}
+	writer_commit(s->writer);
+	p->announced = true;
+}
+
+void process_tell_module(void *context, pid_t pid, const struct space_module *module)
+{
+	struct service *s = context;
+	size_t path_size = strlen(module->path) + 1;
+	struct event_module *event = writer_reserve(
+	    s->writer, EVENT_MODULE, sizeof(*event) + path_size, service_now());
+	const uint8_t *build_id;
+
+	event->id = module->id;
+	event->pid = event->root_pid = pid;
+	event->start = module->start;
+	event->end = module->end;
+	event->offset = module->offset;
+	event->build_id_size = 0;
+	if (module->file) {
+		build_id = elf_file_build_id(module->file, &event->build_id_size);
+		memcpy(event->build_id, build_id, event->build_id_size);
+	}
+	event->path_size = (uint32_t)path_size;
+	memcpy(event->path, module->path, path_size);
+	writer_commit(s->writer);
+}
+
+void process_exited(struct service *s, struct process *p, uint64_t ts)
+{
+	if (p->dead)
+		return;
+	if (p->shared)
+		request_drain_cells(s, p->shared, true);
+	if (p->exec_pending)
+		process_tell(s, p, PROCESS_DETACH, ts);
+	region_end_all(s, p, REGION_END_EXIT, ts);
+	process_tell(s, p, PROCESS_EXIT, ts);
+	p->dead = true;
+	s->live_count--;
+	if (p->uffd >= 0)
+		close(p->uffd);
+	if (p->pidfd >= 0)
+		close(p->pidfd);
+	p->uffd = p->pidfd = -1;
+	for (uint32_t i = 0; i < FL_SLOTS && p->shared; i++) {
+		/* What a killed thread had claimed. */
+		struct fl_slot *slot = &p->shared->area->slots[i];
+
+		if (__atomic_load_n(&slot->state, __ATOMIC_ACQUIRE) != FL_SLOT_FREE &&
+		    slot->pid == p->pid)
+			__atomic_store_n(&slot->state, FL_SLOT_FREE, __ATOMIC_RELEASE);
+	}
+	for (uint32_t bucket = 0; bucket < THREAD_BUCKETS; bucket++)
+		for (struct thread **at = &s->threads[bucket]; *at;) {
+			struct thread *thread = *at;
+
+			if (thread->pid == p->pid) {
+				*at = thread->next;
+				free(thread);
+			} else {
+				at = &thread->next;
+			}
+		}
+}
+
+void process_free_dead(struct service *s)
+{
+	for (struct process **at = &s->processes; *at;) {
+		struct process *p = *at;
+
+		if (!p->dead) {
+			at = &p->next;
+			continue;
+		}
+		*at = p->next;
+		interval_clear(&p->regions);
+		interval_clear(&p->allocations);
+		space_release(p->space);
+		shared_area_release(p->shared);
+		free(p->late);
+		free(p->pending);
+		free(p);
+	}
+}
+
+void shared_area_release(struct shared_area *shared)
+{
+	if (!shared || --shared->references)
+		return;
+	munmap(shared->area, sizeof(*shared->area));
+	free(shared);
+}
+
+/* ---- threads ---- */
+
+struct thread *thread_known(struct service *s, int32_t tid)
+{
+	struct thread *thread = s->threads[(uint32_t)tid % THREAD_BUCKETS];
+
+	while (thread && thread->tid != tid)
+		thread = thread->next;
+	return thread;
+}
+
+static void tell_thread(struct service *s, const struct thread *thread, uint64_t ts)
+{
+	struct event_thread *event =
+	    writer_reserve(s->writer, EVENT_THREAD, sizeof(*event), ts);
+
+	event->pid = thread->pid;
+	event->tid = thread->tid;
+	memcpy(event->name, thread->name, sizeof(event->name));
+	writer_commit(s->writer);
+}
+
+struct thread *thread_slot(struct service *s, int32_t pid, int32_t tid)
+{
+	struct thread *thread = thread_known(s, tid);
+
+	if (thread)
+		return thread;
+	thread = calloc(1, sizeof(*thread));
+	if (!thread)
+		return NULL;
+	thread->tid = tid;
+	thread->pid = pid;
+	thread->next = s->threads[(uint32_t)tid % THREAD_BUCKETS];
+	s->threads[(uint32_t)tid % THREAD_BUCKETS] = thread;
+	return thread;
+}
+
+struct thread *thread_get(struct service *s, struct process *p, int32_t tid, uint64_t ts)
+{
+	struct thread *thread = thread_slot(s, p->pid, tid);
+	char file[64];
+	ssize_t got;
+
+	if (!thread || thread->told)
+		return thread;
+	snprintf(file, sizeof(file), "task/%d/comm", tid);
+	got = read_file(p->pid, file, thread->name, sizeof(thread->name) - 1);
+	if (got <= 0) /* a child of vfork: a process of its own in this memory */
+		got = read_file(tid, "comm", thread->name, sizeof(thread->name) - 1);
+	thread->name[got > 0 ? got : 0] = '\0';
+	thread->name[strcspn(thread->name, "\n")] = '\0';
+	thread->told = true;
+	tell_thread(s, thread, ts);
+	return thread;
+}
+
+void thread_named(struct service *s, int32_t pid, int32_t tid, const char *name, uint64_t ts)
+{
+	struct thread *thread = thread_known(s, tid);
+
+	if (!thread || !thread->told || thread->pid != pid || strncmp(thread->name, name, 15) == 0)
+		return;
+	memset(thread->name, 0, sizeof(thread->name));
+	memcpy(thread->name, name, strnlen(name, sizeof(thread->name) - 1));
+	tell_thread(s, thread, ts);
+}
+
+void thread_forget(struct service *s, int32_t tid)
+{
+	struct thread **at = &s->threads[(uint32_t)tid % THREAD_BUCKETS];
+
+	while (*at && (*at)->tid != tid)
+		at = &(*at)->next;
+	if (*at) {
+		struct thread *thread = *at;
+
+		*at = thread->next;
+		free(thread);
+	}
+}

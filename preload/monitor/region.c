@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: MIT */
+/* region.c: which ranges of a process are registered, from which source, under which name. */
+#include "service.h"
+
+#include "maps.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#define PAGE_BYTES UINT64_C(4096)
+
+#define SHIM_NAME  "/libfaultline.so"
+
+/* mmap's flags hold the huge page size (linux/mman.h). */
+#define HUGE_SHIFT 26
+#define HUGE_MASK  0x3f
+
+static bool is_traced(const struct service *s, enum fl_source source)
+{
+	return s->options.sources & (1u << source);
+}
+
+static void tell_region(struct service *s, struct process *p, const struct interval *region,
+    const struct region_origin *origin)
+{
+	struct event_region *event =
+	    writer_reserve(s->writer, EVENT_REGION, sizeof(*event), origin->ts);
+
+	event->id = (uint32_t)region->id;
+	event->pid = p->pid;
+	event->tid = origin->tid;
+	event->source = origin->source;
+	event->memory = region->detail & REGION_HUGETLB ? MEMORY_HUGETLB
+			: origin->shared		? MEMORY_SHMEM
+							: MEMORY_ANON;
+	event->page_size = region->page_size;
+	event->prot = origin->prot;
+	event->flags = origin->flags;
+	event->start = region->start;
+	event->size = region->end - region->start;
+	event->stack = origin->stack;
+	writer_commit(s->writer);
+}
+
+struct catching_up {
+	struct service *service;
+	struct process *process;
+	const struct interval *region;
+	const struct region_origin *origin;
+};
+
+static void catch_up_page(void *context, uint64_t page, bool zero)
+{
+	struct catching_up *c = context;
+
+	fault_native(c->service, c->process, c->region, page, zero, c->origin);
+}
+
+void region_add(struct service *s, struct process *p, uint64_t start, uint64_t size,
+    const struct region_origin *origin)
+{
+	struct interval range = {.page_size = origin->page_size ? origin->page_size : PAGE_BYTES};
+	struct interval *region;
+	uint64_t ioctls, end = start + size;
+	uint64_t unit = range.page_size - 1;
+
+	start &= ~unit;
+	end = (end + unit) & ~unit;
+	if (end <= start || !is_traced(s, origin->source))
+		return;
+	region_cut(s, p, start, end - start, REGION_END_REPLACE, origin->ts);
+	if (uffd_register(p->uffd, start, end - start, &ioctls) < 0)
+		return;
+	range.start = range.base = start;
+	range.end = end;
+	range.id = s->next_region++;
+	range.detail = origin->huge ? REGION_HUGETLB : 0;
+	region = interval_insert(&p->regions, &range);
+	if (!region) {
+		uffd_unregister(p->uffd, start, end - start);
+		service_lost(s, LOST_EVENTS, 1, "no memory for a region");
+		return;
+	}
+	tell_region(s, p, region, origin);
+	if (origin->catch_up && !origin->huge)
+		remote_present(p, start, end, catch_up_page,
+		    &(struct catching_up){s, p, region, origin});
+}
+
+void region_cover(struct service *s, struct process *p, uint64_t start, uint64_t size,
+    const struct region_origin *origin)
+{
+	uint64_t end = start + size;
+
+	while (start < end) {
+		const struct interval *next = interval_next(&p->regions, start);
+
+		if (next && next->start <= start) {
+			start = next->end;
+			continue;
+		}
+		region_add(s, p, start, (next && next->start < end ? next->start : end) - start,
+		    origin);
+		start = next && next->start < end ? next->end : end;
+	}
+}
+
+static bool id_is_left(const struct process *p, const struct interval *around, uint64_t id)
+{
+	const struct interval *next = interval_next(&p->regions, around->end - 1);
+
+	/* Pieces of one region were adjacent once; what is left of it is near. */
+	if (next && next->id == id)
+		return true;
+	for (uint64_t at = around->base; at < around->start;) {
+		const struct interval *piece = interval_next(&p->regions, at);
+
+		if (!piece || piece->start >= around->start)
+			return false;
+		if (piece->id == id)
+			return true;
+		at = piece->end;
+	}
+	return false;
+}
+
+static void tell_end(struct service *s, struct process *p, const struct interval *gone,
+    bool partial, enum region_end_reason reason, uint64_t ts)
+{
+	struct event_region_end *event =
+	    writer_reserve(s->writer, EVENT_REGION_END, sizeof(*event), ts);
+
+	event->id = (uint32_t)gone->id;
+	event->pid = p->pid;
+	event->reason = reason;
+	event->partial = partial;
+	event->start = gone->start;
+	event->size = gone->end - gone->start;
+	writer_commit(s->writer);
+}
+
+/* Takes the range out of the map; calls `out` with each piece that was in it. */
+static void cut(struct process *p, uint64_t start, uint64_t end,
+    void (*out)(void *context, const struct interval *piece, bool partial), void *context)
+{
+	for (;;) {
+		struct interval *found = interval_next(&p->regions, start), piece, rest;
+
+		if (!found || found->start >= end)
+			return;
+		piece = rest = *found;
+		interval_remove(&p->regions, found->start);
+		if (rest.start < start) {
+			rest.end = start;
+			interval_insert(&p->regions, &rest);
+			piece.start = start;
+		}
+		if (piece.end > end) {
+			rest.start = end;
+			rest.end = piece.end;
+			interval_insert(&p->regions, &rest);
+			piece.end = end;
+		}
+		out(context, &piece, id_is_left(p, &piece, piece.id));
+	}
+}
+
+struct ending {
+	struct service *service;
+	struct process *process;
+	enum region_end_reason reason;
+	uint64_t ts;
+};
+
+static void end_piece(void *context, const struct interval *piece, bool partial)
+{
+	struct ending *e = context;
+
+	tell_end(e->service, e->process, piece, partial, e->reason, e->ts);
+}
+
+/* Malloc's arenas that went have to be noticed again when others take their place. */
+static void forget_arenas(struct process *p, uint64_t start, uint64_t end)
+{
+	for (uint32_t i = 0; p->shared && i < FL_ARENAS; i++) {
+		uint64_t *arena = &p->shared->area->arenas[i];
+		uint64_t base = __atomic_load_n(arena, __ATOMIC_ACQUIRE);
+
+		if (base > 1 && base >= start && base < end)
+			__atomic_store_n(arena, 1, __ATOMIC_RELEASE); /* keeps probing going */
+	}
+}
+
+void region_cut(struct service *s, struct process *p, uint64_t start, uint64_t size,
+    enum region_end_reason reason, uint64_t ts)
+{
+	forget_arenas(p, start, start + size);
+	cut(p, start, start + size, end_piece, &(struct ending){s, p, reason, ts});
+}
+
+struct moving {
+	struct process *process;
+	uint64_t from, to;
+	struct interval_map moved;
+};
+
+static void move_piece(void *context, const struct interval *piece, bool partial)
+{
+	struct moving *m = context;
+	struct interval at = *piece;
+
+	(void)partial;
+	at.start += m->to - m->from;
+	at.end += m->to - m->from;
+	at.base += m->to - m->from;
+	interval_insert(&m->moved, &at);
+}
+
+void region_move(struct service *s, struct process *p, uint64_t from, uint64_t to, uint64_t size,
+    uint64_t ts)
+{
+	struct moving m = {.process = p, .from = from, .to = to};
+
+	cut(p, from, from + size, move_piece, &m);
+	region_cut(s, p, to, size, REGION_END_REPLACE, ts);
+	for (const struct interval *piece = interval_next(&m.moved, 0); piece;
+	     piece = interval_next(&m.moved, piece->end)) {
+		struct event_remap *event =
+		    writer_reserve(s->writer, EVENT_REMAP, sizeof(*event), ts);
+
+		event->pid = p->pid;
+		event->tid = 0;
+		event->region = piece->id;
+		event->from = piece->start - to + from;
+		event->to = piece->start;
+		event->size = piece->end - piece->start;
+		writer_commit(s->writer);
+		interval_insert(&p->regions, piece);
+	}
+	interval_clear(&m.moved);
+}
+
+void region_end_all(
+    struct service *s, struct process *p, enum region_end_reason reason, uint64_t ts)
+{
+	for (const struct interval *piece = interval_next(&p->regions, 0); piece;
+	     piece = interval_next(&p->regions, piece->end)) {
+		const struct interval *next = interval_next(&p->regions, piece->end);
+
+		if (!(piece->detail & REGION_INHERITED))
+			tell_end(s, p, piece, next && next->id == piece->id, reason, ts);
+	}
+	interval_clear(&p->regions);
+}
+
+/* ---- what is mapped already ---- */
+
+struct mapped {
+	struct service *service;
+	struct process *process;
+	uint64_t ts;
+	uint64_t file_end; /* of the last file mapping: bss follows it */
+	bool file_is_shim, inherited;
+};
+
+static bool is_ours(const struct process *p, const struct mapping *m)
+{
+	return m->start == p->doorbell || m->start == p->state;
+}
+
+static bool take_mapped(void *context, const struct mapping *m)
+{
+	struct mapped *c = context;
+	struct process *p = c->process;
+	struct region_origin origin = {.source = FL_SOURCE_LATE,
+	    .tid = p->pid,
+	    .prot = m->prot,
+	    .flags = MAP_PRIVATE | MAP_ANONYMOUS,
+	    .ts = c->ts};
+	size_t length = strlen(m->path), shim = strlen(SHIM_NAME);
+	bool bss = m->start == c->file_end;
+
+	if (m->inode && m->path[0] == '/' && !m->shared) {
+		c->file_end = m->end;
+		c->file_is_shim =
+		    length >= shim && strcmp(m->path + length - shim, SHIM_NAME) == 0;
+		return true;
+	}
+	if (m->inode || m->shared || !(m->prot & PROT_WRITE) || is_ours(p, m) ||
+	    (bss && c->file_is_shim))
+		return true;
+	if (bss)
+		origin.source = FL_SOURCE_BSS;
+	else if (strcmp(m->path, "[heap]") == 0)
+		origin.source = FL_SOURCE_BRK;
+	else if (m->path[0] == '[' && strncmp(m->path, "[anon", 5) != 0)
+		return true; /* the stack, and what is the kernel's */
+	region_cover(c->service, p, m->start, m->end - m->start, &origin);
+	return true;
+}
+
+void region_add_mapped(struct service *s, struct process *p, uint64_t ts)
+{
+	struct mapped context = {.service = s, .process = p, .ts = ts};
+
+	maps_read(p->pid, take_mapped, &context);
+}
+
+struct look_up {
+	uint64_t address;
+	bool found;
+	struct mapping mapping;
+	bool memfd, huge;
+};
+
+static bool look_at(void *context, const struct mapping *m)
+{
+	struct look_up *l = context;
+
+	if (m->end <= l->address)
+		return true;
+	if (m->start <= l->address) {
+		l->found = true;
+		l->mapping = *m;
+		l->memfd = strncmp(m->path, "/memfd:", 7) == 0;
+		l->huge = strncmp(m->path, "/anon_hugepage", 14) == 0;
+		l->mapping.path = "";
+	}
+	return false;
+}
+
+void region_look_up(struct service *s, struct process *p, uint64_t address,
+    const struct region_origin *from)
+{
+	struct look_up l = {.address = address};
+	struct region_origin origin = *from;
+
+	if (maps_read(p->pid, look_at, &l) < 0 || !l.found)
+		return;
+	if (origin.prot < 0)
+		origin.prot = l.mapping.prot;
+	if (origin.source == FL_SOURCE_MMAP && l.memfd)
+		origin.source = FL_SOURCE_MEMFD;
+	origin.shared = l.mapping.inode != 0;
+	region_add(s, p, l.mapping.start, l.mapping.end - l.mapping.start, &origin);
+}

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: MIT */
+/* remote.c: reads a traced process's memory without ever faulting a registered page in. */
+#include "service.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <sys/ioctl.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+
+#define PAGE_BYTES   UINT64_C(4096)
+#define PIECES_MAX   72u
+#define ENTRIES	     512u
+#define PRESENT	     (UINT64_C(1) << 63) /* Documentation/admin-guide/mm/pagemap.rst */
+#define SCAN_RUNS    128u
+#define GUARD_NS     100000000 /* a read takes microseconds */
+#define PAGEMAP_MAX  (UINT64_C(64) << 20) /* without PAGEMAP_SCAN no further than this */
+
+/*
+ * The guard. A page can go between the look at it and the read (MADV_DONTNEED of live stack,
+ * say), and then the read waits for a page that only the reading thread would serve. A second
+ * thread sees a read that lasts too long and serves whatever that userfaultfd asks for.
+ */
+static struct {
+	uint64_t turn; /* atomic: odd while a read is on */
+	int uffd;      /* atomic: of the process that is read */
+	uint64_t rescues;
+} guard = {.uffd = -1};
+
+static void guard_enter(int uffd)
+{
+	__atomic_store_n(&guard.uffd, uffd, __ATOMIC_RELAXED);
+	__atomic_fetch_add(&guard.turn, 1, __ATOMIC_RELEASE);
+}
+
+static void guard_leave(void)
+{
+	__atomic_fetch_add(&guard.turn, 1, __ATOMIC_RELEASE);
+}
+
+static void rescue(int uffd)
+{
+	struct uffd_msg m;
+
+	while (read(uffd, &m, sizeof(m)) == (ssize_t)sizeof(m)) {
+		uint64_t page = m.arg.pagefault.address & ~(PAGE_BYTES - 1);
+
+		if (m.event != UFFD_EVENT_PAGEFAULT)
+			continue;
+		__atomic_fetch_add(&guard.rescues, 1, __ATOMIC_RELAXED);
+		if (uffd_zeropage(uffd, page, PAGE_BYTES) < 0)
+			uffd_wake(uffd, page, PAGE_BYTES);
+	}
+}
+
+static void *watch(void *unused)
+{
+	const struct timespec nap = {.tv_nsec = GUARD_NS};
+	uint64_t last = 0;
+
+	(void)unused;
+	for (;;) {
+		uint64_t turn = __atomic_load_n(&guard.turn, __ATOMIC_ACQUIRE);
+
+		if ((turn & 1) && turn == last)
+			rescue(__atomic_load_n(&guard.uffd, __ATOMIC_RELAXED));
+		last = turn;
+		nanosleep(&nap, NULL);
+	}
+	return NULL;
+}
+
+int remote_guard_start(void)
+{
+	pthread_t thread;
+	int error = pthread_create(&thread, NULL, watch, NULL);
+
+	if (error == 0)
+		pthread_detach(thread);
+	return -error;
+}
+
+uint64_t remote_rescues(void)
+{
+	return __atomic_exchange_n(&guard.rescues, 0, __ATOMIC_RELAXED);
+}
+
+static int pagemap_open(int32_t pid)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/pagemap", pid);
+	return open(path, O_RDONLY | O_CLOEXEC);
+}
+
+/* How much of [address, address + size), which lies in one region, is present from its start. */
+static uint64_t present_bytes(int32_t pid, uint64_t address, uint64_t size)
+{
+	uint64_t entries[ENTRIES], first = address / PAGE_BYTES;
+	uint64_t pages = (address + size + PAGE_BYTES - 1) / PAGE_BYTES - first, present = 0;
+	int fd = pagemap_open(pid);
+	ssize_t got;
+
+	if (fd < 0)
+		return 0;
+	if (pages > ENTRIES)
+		pages = ENTRIES;
+	got = pread(fd, entries, pages * 8, (off_t)(first * 8));
+	close(fd);
+	while (got > 0 && present < (uint64_t)got / 8 && (entries[present] & PRESENT))
+		present++;
+	if (!present)
+		return 0;
+	present = (first + present) * PAGE_BYTES - address;
+	return present < size ? present : size;
+}
+
+/* The part of the range, from its start, that can be read without waiting for ourselves. */
+static size_t safe_bytes(struct process *p, uint64_t address, size_t size)
+{
+	uint64_t at = address, end = address + size;
+
+	/* The doorbell is registered as well, though it is no region of the program's. */
+	if (address < p->doorbell_end && end > p->doorbell) {
+		if (address >= p->doorbell)
+			return 0;
+		end = p->doorbell;
+		size = end - address;
+	}
+	while (at < end) {
+		const struct interval *region = interval_next(&p->regions, at);
+		uint64_t limit, safe;
+
+		if (!region || region->start >= end)
+			return size;
+		if (region->start > at) {
+			at = region->start;
+			continue;
+		}
+		limit = region->end < end ? region->end : end;
+		safe = present_bytes(p->pid, at, limit - at);
+		at += safe;
+		if (at < limit)
+			break;
+	}
+	return at < end ? at - address : size;
+}
+
+size_t remote_read(struct process *p, uint64_t address, void *to, size_t size)
+{
+	struct iovec local = {to, 0}, remote[PIECES_MAX];
+	uint64_t at = address, end;
+	unsigned pieces = 0;
+	ssize_t got;
+
+	if (address + size < address)
+		return 0;
+	size = safe_bytes(p, address, size);
+	/* A read stops at the first piece that is not mapped, so pieces are pages. */
+	for (end = address + size; at < end && pieces < PIECES_MAX; pieces++) {
+		uint64_t next = (at & ~(PAGE_BYTES - 1)) + PAGE_BYTES;
+
+		if (next > end)
+			next = end;
+		remote[pieces] = (struct iovec){(void *)at, next - at};
+		at = next;
+	}
+	local.iov_len = at - address;
+	if (!pieces)
+		return 0;
+	guard_enter(p->uffd);
+	got = process_vm_readv(p->pid, &local, 1, remote, pieces, 0);
+	guard_leave();
+	return got > 0 ? (size_t)got : 0;
+}
+
+static int present_by_pagemap(int fd, uint64_t start, uint64_t end,
+    void (*take)(void *context, uint64_t page, bool zero), void *context)
+{
+	uint64_t entries[ENTRIES];
+
+	if (end - start > PAGEMAP_MAX)
+		end = start + PAGEMAP_MAX;
+	for (uint64_t page = start; page < end;) {
+		uint64_t count = (end - page) / PAGE_BYTES;
+		ssize_t got = pread(fd, entries, (count < ENTRIES ? count : ENTRIES) * 8,
+		    (off_t)(page / PAGE_BYTES * 8));
+
+		if (got <= 0)
+			return got < 0 ? -errno : 0;
+		for (ssize_t i = 0; i < got / 8; i++, page += PAGE_BYTES)
+			if (entries[i] & PRESENT)
+				take(context, page, false);
+	}
+	return 0;
+}
+
+int remote_present(struct process *p, uint64_t start, uint64_t end,
+    void (*take)(void *context, uint64_t page, bool zero), void *context)
+{
+	struct fl_page_region runs[SCAN_RUNS];
+	int fd = pagemap_open(p->pid), error = 0;
+
+	if (fd < 0)
+		return -errno;
+	while (start < end) {
+		struct fl_pm_scan_arg scan = {.size = sizeof(scan),
+		    .start = start,
+		    .end = end,
+		    .vec = (uint64_t)runs,
+		    .vec_len = SCAN_RUNS,
+		    .category_mask = FL_PAGE_IS_PRESENT,
+		    .return_mask = FL_PAGE_IS_PRESENT | FL_PAGE_IS_PFNZERO};
+		int found = ioctl(fd, FL_PAGEMAP_SCAN, &scan);
+
+		if (found < 0) {
+			error = errno == ENOTTY ? present_by_pagemap(fd, start, end, take, context)
+						: -errno;
+			break;
+		}
+		for (int i = 0; i < found; i++)
+			for (uint64_t page = runs[i].start; page < runs[i].end; page += PAGE_BYTES)
+				take(context, page, runs[i].categories & FL_PAGE_IS_PFNZERO);
+		if (scan.walk_end <= start)
+			break;
+		start = scan.walk_end;
+	}
+	close(fd);
+	return error;
+}

@@ -1,0 +1,458 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * service.c: the loop. Waits for faults, events, shims and ends; after a fault it spins for a
+ * while before it sleeps, which is worth more than any other single thing, but only while that
+ * takes no processor from the program.
+ */
+#include "service.h"
+
+#include "../launch.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#define MESSAGES      32
+#define EVENTS	      32
+#define SPIN_NS	      100000u	/* after a fault */
+#define SPIN_PAUSE_NS 2000000u	/* no spinning after somebody else wanted the processor */
+#define SPIN_GAP_NS   30000u	/* a turn of the spin loop that took longer was preempted */
+#define TICK_MS	      100	/* the safety net and whatever has a time */
+#define LATE_NS	      3000000u	/* a hook reports its mapping within this */
+#define LINGER_NS     50000000u /* a child may be between exec and hello */
+
+/* epoll data: a process's userfaultfd is its pointer, its pidfd the pointer plus 1. */
+enum { TAG_LISTEN = 2, TAG_STARTER = 3, TAG_SIDEBAND = 4, TAG_LAST = 15 };
+
+uint64_t service_now(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+void service_watch(struct service *s, int fd, uint64_t data)
+{
+	struct epoll_event event = {.events = EPOLLIN, .data.u64 = data};
+
+	if (epoll_ctl(s->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0)
+		service_lost(s, LOST_EVENTS, 1, "a descriptor cannot be watched");
+}
+
+void service_lost(struct service *s, enum lost_what what, uint64_t count, const char *why)
+{
+	size_t size = strlen(why) + 1;
+	struct event_lost *event =
+	    writer_reserve(s->writer, EVENT_LOST, sizeof(*event) + size, service_now());
+
+	event->what = what;
+	event->count = count;
+	event->why_size = (uint32_t)size;
+	memcpy(event->why, why, size);
+	writer_commit(s->writer);
+}
+
+/* ---- perf's side-band ---- */
+
+static int32_t *covered_find(struct service *s, int32_t pid)
+{
+	for (size_t i = 0; i < s->covered_count; i++)
+		if (s->covered[i] == pid)
+			return &s->covered[i];
+	return NULL;
+}
+
+static void covered_add(struct service *s, int32_t pid)
+{
+	if (s->covered_count == s->covered_room) {
+		size_t room = s->covered_room ? s->covered_room * 2 : 64;
+		int32_t *grown = realloc(s->covered, room * sizeof(*grown));
+
+		if (!grown)
+			return;
+		s->covered = grown;
+		s->covered_room = room;
+	}
+	s->covered[s->covered_count++] = pid;
+}
+
+void service_cover(struct service *s, int32_t pid)
+{
+	perf_drain_sideband(s->perf);
+	if (covered_find(s, pid))
+		return;
+	if (perf_open(s->perf, pid, s->epoll_fd, TAG_SIDEBAND) == 0)
+		covered_add(s, pid);
+}
+
+static void on_forked(void *context, int32_t pid, int32_t ppid, int32_t tid, uint64_t ts)
+{
+	struct service *s = context;
+	struct process *child = NULL;
+
+	(void)tid;
+	if (pid == ppid) /* a thread */
+		return;
+	if (!covered_find(s, pid))
+		covered_add(s, pid);
+	/* When just one child of this parent is nameless, this is it. */
+	for (struct process *p = s->processes; p; p = p->next) {
+		if (p->dead || p->pid || p->ppid != ppid)
+			continue;
+		if (child)
+			return;
+		child = p;
+	}
+	if (child)
+		process_identify(s, child, pid, ts);
+}
+
+static void on_exited(void *context, int32_t pid, int32_t tid, uint64_t ts)
+{
+	struct service *s = context;
+	int32_t *covered;
+
+	(void)ts;
+	if (pid != tid) {
+		thread_forget(s, tid);
+		return;
+	}
+	covered = covered_find(s, pid);
+	if (covered)
+		*covered = s->covered[--s->covered_count];
+}
+
+static void on_named(
+    void *context, int32_t pid, int32_t tid, const char *name, bool exec, uint64_t ts)
+{
+	struct service *s = context;
+	struct process *p = exec ? process_by_pid(s, pid) : NULL;
+
+	if (p)
+		p->exec_pending = true;
+	thread_named(s, pid, tid, name, ts);
+}
+
+static void on_mapped(void *context, int32_t pid, int32_t tid, uint64_t start, uint64_t size,
+    uint32_t prot, uint32_t flags, bool file, uint64_t ts)
+{
+	struct service *s = context;
+	struct process *p = process_by_pid(s, pid);
+	struct late_mapping *late;
+
+	if (!p || !p->space)
+		return;
+	if (prot & PROT_EXEC)
+		p->space->stale = true;
+	if (file || (flags & (MAP_GROWSDOWN | MAP_SHARED)))
+		return;
+	if (p->late_count == p->late_room) {
+		size_t room = p->late_room ? p->late_room * 2 : 16;
+		struct late_mapping *grown = realloc(p->late, room * sizeof(*grown));
+
+		if (!grown)
+			return;
+		p->late = grown;
+		p->late_room = room;
+	}
+	late = &p->late[p->late_count++];
+	*late = (struct late_mapping){start, size, ts + LATE_NS, tid, flags};
+}
+
+static void on_lost(void *context, uint64_t records)
+{
+	struct service *s = context;
+
+	(void)records;
+	for (struct process *p = s->processes; p; p = p->next)
+		if (p->space)
+			p->space->stale = true;
+}
+
+/* ---- messages ---- */
+
+static void handle_event(struct service *s, struct process *p, const struct uffd_msg *m)
+{
+	uint64_t ts = service_now(), start, end;
+	struct event_remove *event;
+
+	switch (m->event) {
+	case UFFD_EVENT_FORK:
+		if (!process_fork(s, p, (int)m->arg.fork.ufd, ts)) {
+			close((int)m->arg.fork.ufd); /* the child runs natively */
+			service_lost(s, LOST_EVENTS, 1, "no memory for a child process");
+		}
+		break;
+	case UFFD_EVENT_REMAP:
+		region_move(s, p, m->arg.remap.from, m->arg.remap.to, m->arg.remap.len, ts);
+		break;
+	case UFFD_EVENT_UNMAP:
+		start = m->arg.remove.start;
+		end = m->arg.remove.end;
+		region_cut(s, p, start, end - start,
+		    request_is_replacing(p, start, end - start) ? REGION_END_REPLACE
+								 : REGION_END_UNMAP,
+		    ts);
+		break;
+	case UFFD_EVENT_REMOVE:
+		start = m->arg.remove.start;
+		end = m->arg.remove.end;
+		if (start < p->doorbell_end && end > p->doorbell)
+			break;
+		event = writer_reserve(s->writer, EVENT_REMOVE, sizeof(*event), ts);
+		event->pid = p->pid;
+		event->tid = 0;
+		event->start = start;
+		event->size = end - start;
+		writer_commit(s->writer);
+		break;
+	default:
+		break;
+	}
+}
+
+/* Reads and handles what is there. True when there was anything. */
+static bool serve_process(struct service *s, struct process *p)
+{
+	struct uffd_msg messages[MESSAGES];
+	ssize_t got;
+
+	if (p->pending_count)
+		fault_retry_pending(s, p);
+	got = read(p->uffd, messages, sizeof(messages));
+	if (got <= 0)
+		return false;
+	if (s->perf) {
+		perf_drain_sideband(s->perf);
+		fault_take_samples(s);
+	}
+	if (p->shared)
+		request_drain_cells(s, p->shared, false);
+	for (ssize_t i = 0; i < got / (ssize_t)sizeof(messages[0]); i++) {
+		const struct uffd_msg *m = &messages[i];
+
+		if (m->event == UFFD_EVENT_PAGEFAULT)
+			fault_handle(s, p, m->arg.pagefault.address, m->arg.pagefault.flags,
+			    (int32_t)m->arg.pagefault.feat.ptid);
+		else
+			handle_event(s, p, m);
+	}
+	return true;
+}
+
+static void handle_starter(struct service *s)
+{
+	static struct fl_launch_message message;
+	ssize_t got = recv(s->starter_fd, &message, sizeof(message), MSG_DONTWAIT);
+
+	if (got < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (got <= 0) {
+		epoll_ctl(s->epoll_fd, EPOLL_CTL_DEL, s->starter_fd, NULL);
+		s->root_exited = true;
+	} else if (message.kind == FL_LAUNCH_ROOT_EXITED) {
+		s->root_exited = true;
+	}
+}
+
+static bool dispatch(struct service *s, const struct epoll_event *event, struct process **served)
+{
+	uint64_t tag = event->data.u64;
+	struct process *p = (struct process *)(tag & ~UINT64_C(1));
+
+	if (tag == TAG_LISTEN) {
+		request_accept(s);
+	} else if (tag == TAG_STARTER) {
+		handle_starter(s);
+	} else if (tag == TAG_SIDEBAND) {
+		perf_drain_sideband(s->perf);
+	} else if (p->dead) {
+		return false;
+	} else if (tag & 1) {
+		while (p->uffd >= 0 && serve_process(s, p))
+			continue;
+		if (s->perf)
+			perf_drain_sideband(s->perf);
+		process_exited(s, p, service_now());
+	} else if (serve_process(s, p)) {
+		*served = p;
+		return true;
+	}
+	return false;
+}
+
+/* ---- spinning ---- */
+
+/*
+ * Reads the descriptor that served last again and again for SPIN_NS. Stops at once, and for a
+ * while, when a turn took so long that something else must have run here.
+ */
+static bool spin(struct service *s, struct process *p, uint64_t *pause_until)
+{
+	uint64_t start = service_now(), last = start, now;
+
+	do {
+		if (serve_process(s, p))
+			return true;
+		if (p->dead || p->uffd < 0)
+			return false;
+		now = service_now();
+		if (now - last > SPIN_GAP_NS) {
+			*pause_until = now + SPIN_PAUSE_NS;
+			return false;
+		}
+		last = now;
+	} while (now - start < SPIN_NS);
+	return false;
+}
+
+/* ---- what has a time ---- */
+
+/* Mappings that no hook reported: libc's own, raw system calls, thread stacks. */
+static void register_late(struct service *s, struct process *p, uint64_t now)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < p->late_count; i++) {
+		const struct late_mapping *late = &p->late[i];
+		struct region_origin origin = {.source = FL_SOURCE_LATE,
+		    .tid = late->tid,
+		    .prot = -1,
+		    .flags = (int)late->flags,
+		    .ts = now,
+		    .catch_up = true};
+
+		if (late->due_ns > now) {
+			p->late[kept++] = *late;
+			continue;
+		}
+		if (late->flags & MAP_STACK)
+			origin.source = FL_SOURCE_STACK;
+		region_cover(s, p, late->start, late->size, &origin);
+	}
+	p->late_count = kept;
+}
+
+static void tick(struct service *s, uint64_t now)
+{
+	uint64_t rescued;
+
+	for (struct process *p = s->processes; p; p = p->next) {
+		if (p->dead || p->uffd < 0)
+			continue;
+		/* A message that was missed would leave a thread asleep for ever. */
+		while (serve_process(s, p))
+			continue;
+		if (p->shared)
+			request_drain_cells(s, p->shared, true);
+		register_late(s, p, now);
+	}
+	rescued = remote_rescues();
+	if (rescued)
+		service_lost(s, LOST_EVENTS, rescued, "a stack was read while its pages went");
+	if (s->stacks_lost) {
+		service_lost(s, LOST_STACKS, s->stacks_lost, "the registers of a fault could not be read");
+		s->stacks_lost = 0;
+	}
+}
+
+static void tell_starter(struct service *s)
+{
+	static bool told;
+	static struct fl_launch_message message = {.kind = FL_LAUNCH_WARNING};
+	const char *complaint = told ? NULL : writer_complaint(s->writer);
+
+	if (!complaint)
+		return;
+	told = true;
+	snprintf(message.text, sizeof(message.text), "%s", complaint);
+	send(s->starter_fd, &message, sizeof(message), MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+static bool is_pending(const struct service *s)
+{
+	for (const struct process *p = s->processes; p; p = p->next)
+		if (p->pending_count && !p->dead)
+			return true;
+	return false;
+}
+
+static int prepare(struct service *s)
+{
+	struct perf_handler handler = {.context = s,
+	    .forked = on_forked,
+	    .exited = on_exited,
+	    .named = on_named,
+	    .mapped = on_mapped,
+	    .lost = on_lost};
+
+	s->next_region = s->next_allocation = 1;
+	s->start_ns = service_now();
+	service_watch(s, s->listen_fd, TAG_LISTEN);
+	service_watch(s, s->starter_fd, TAG_STARTER);
+	if (s->capture == FL_CAPTURE_PERF) {
+		int error = perf_create(&s->perf, &handler);
+
+		if (error < 0)
+			return error;
+	}
+	return remote_guard_start();
+}
+
+int service_run(struct service *s)
+{
+	uint64_t pause_until = 0, idle_since = 0, last_tick = 0;
+	int error = prepare(s);
+
+	if (error < 0)
+		return error;
+	for (;;) {
+		struct epoll_event events[EVENTS];
+		struct process *served = NULL;
+		uint64_t now = service_now();
+		int count;
+
+		count = epoll_wait(s->epoll_fd, events, EVENTS, is_pending(s) ? 0 : TICK_MS);
+		if (count < 0 && errno != EINTR)
+			return -errno;
+		for (int i = 0; i < count; i++)
+			dispatch(s, &events[i], &served);
+		now = service_now();
+		while (served && s->spin && now > pause_until && spin(s, served, &pause_until)) {
+			struct pollfd other = {.fd = s->epoll_fd, .events = POLLIN};
+
+			/* Others wait, too. */
+			if (poll(&other, 1, 0) > 0)
+				break;
+			now = service_now();
+		}
+		if (is_pending(s))
+			for (struct process *p = s->processes; p; p = p->next)
+				if (!p->dead && p->pending_count)
+					serve_process(s, p);
+		process_free_dead(s);
+		now = service_now();
+		if (now - last_tick > (uint64_t)TICK_MS * 1000000u) {
+			tick(s, now);
+			tell_starter(s);
+			last_tick = now;
+		}
+		if (s->live_count || !s->root_exited) {
+			idle_since = 0;
+		} else if (!idle_since) {
+			idle_since = now;
+		} else if (now - idle_since > LINGER_NS) {
+			break;
+		}
+	}
+	tick(s, service_now());
+	return 0;
+}

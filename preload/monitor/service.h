@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * service.h: the service thread's world: the traced processes and what serves them.
+ *
+ * service.c waits and dispatches; fault.c answers faults; request.c answers shims; region.c and
+ * process.c keep the books. All of it runs in the service thread, which never blocks on anything
+ * but its own descriptors and, when the writer is behind, the writer's queue.
+ */
+#ifndef FAULTLINE_SERVICE_H
+#define FAULTLINE_SERVICE_H
+
+#include "../options.h"
+#include "../protocol.h"
+#include "event.h"
+#include "interval.h"
+#include "perf.h"
+#include "space.h"
+#include "stacks.h"
+#include "uffd.h"
+#include "unwind.h"
+#include "writer.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* The memory shared with a shim; a process and its forked children use one. */
+struct shared_area {
+	struct fl_area *area;
+	uint32_t references;
+	uint32_t next_cell; /* cells before it were empty at the last look */
+	uint32_t full;	    /* fl_area.full that was reported */
+};
+
+/* A mapping seen in perf's side-band that no hook has reported yet. */
+struct late_mapping {
+	uint64_t start, size, due_ns;
+	int32_t tid;
+	uint32_t flags;
+};
+
+/* Faults that were read but could not be served yet (EAGAIN: an event comes first). */
+struct pending_fault {
+	uint64_t address, flags;
+	int32_t tid;
+};
+
+struct process {
+	struct process *next;
+	int32_t pid; /* 0: a forked child that has not shown itself */
+	int32_t ppid;
+	int uffd, pidfd;
+	bool dead;	   /* to be freed after this round */
+	bool announced;	   /* its process line is written */
+	bool exec_pending; /* perf saw it exec; a hello should follow */
+	uint64_t features;
+	uint64_t doorbell, doorbell_end, state;
+	uint64_t program_break;
+	struct shared_area *shared;
+	struct space *space;
+	struct interval_map regions; /* detail: enum region_detail bits */
+	struct interval_map allocations;
+	struct late_mapping *late;
+	size_t late_count, late_room;
+	struct pending_fault *pending;
+	size_t pending_count, pending_room;
+};
+
+enum region_detail {
+	REGION_INHERITED = 1, /* of a parent: its end is not this process's to tell */
+	REGION_HUGETLB = 2,
+};
+
+struct thread {
+	struct thread *next; /* in its hash bucket */
+	int32_t tid, pid;
+	bool told;    /* its thread line is written */
+	bool sampled; /* sample is of a fault that was not served yet */
+	uint32_t signal_failures;
+	char name[16];
+	struct perf_sample sample;
+};
+#define THREAD_BUCKETS	 1024u
+#define STACK_COPY_BYTES (256u << 10)
+
+struct service {
+	struct fl_options options;
+	enum fl_capture capture;
+	struct writer *writer;
+	struct perf *perf; /* NULL unless capture is perf */
+	struct unwinder *unwinder;
+	struct stacks *stacks;
+	const char *socket_name;
+	int epoll_fd, listen_fd, starter_fd;
+	int32_t root_pid;
+	bool preloaded, root_exited, attached_any;
+	bool spin;
+	struct process *processes;
+	uint32_t process_count; /* that were ever traced */
+	uint32_t live_count;
+	uint64_t next_region, next_allocation;
+	uint64_t start_ns;
+	uint64_t stacks_lost, events_lost; /* reported with a lost line */
+	uint64_t last_fault_ns;
+	int32_t *covered; /* processes that perf samples */
+	size_t covered_count, covered_room;
+	struct thread *threads[THREAD_BUCKETS];
+	struct unwound unwound;
+	uint8_t *stack_copy;  /* STACK_COPY_BYTES: a stack to be unwound after the thread woke */
+	uint8_t *stack_extra; /* STACK_EXTRA_BYTES: what lies above perf's sample */
+	bool verify; /* compare rules with libunwind on every stack */
+	uint64_t verified, differing;
+};
+
+uint64_t service_now(void);
+
+/* ---- process.c ---- */
+
+struct process *process_by_pid(struct service *s, int32_t pid);
+
+/* A new process with its userfaultfd (owned from now on). NULL when there is no memory. */
+struct process *process_create(struct service *s, int32_t pid, int uffd);
+
+/* The child of EVENT_FORK: inherits regions, modules, area. */
+struct process *process_fork(struct service *s, struct process *parent, int uffd, uint64_t ts);
+
+/* Gives a forked child its pid, once it is known. */
+void process_identify(struct service *s, struct process *p, int32_t pid, uint64_t ts);
+
+/* Forgets the memory of the image before exec. */
+void process_reset(struct service *s, struct process *p, enum region_end_reason reason,
+    uint64_t ts);
+
+/* Writes the line of a module that was first seen: a space_announce, `context` the service. */
+void process_tell_module(void *context, pid_t pid, const struct space_module *module);
+
+void process_tell(struct service *s, struct process *p, enum process_event event, uint64_t ts);
+void process_exited(struct service *s, struct process *p, uint64_t ts);
+void process_free_dead(struct service *s);
+
+/* A thread that appears in the trace: its line is written first. */
+struct thread *thread_get(struct service *s, struct process *p, int32_t tid, uint64_t ts);
+/* The thread's own bookkeeping, without a line in the trace. NULL when there is no memory. */
+struct thread *thread_slot(struct service *s, int32_t pid, int32_t tid);
+struct thread *thread_known(struct service *s, int32_t tid);
+void thread_named(struct service *s, int32_t pid, int32_t tid, const char *name, uint64_t ts);
+void thread_forget(struct service *s, int32_t tid);
+
+void shared_area_release(struct shared_area *shared);
+
+/* Says once what was lost, and counts it. */
+void service_lost(struct service *s, enum lost_what what, uint64_t count, const char *why);
+
+/* ---- region.c ---- */
+
+/* What a new region is, beside its addresses. */
+struct region_origin {
+	enum fl_source source;
+	int32_t tid; /* 0: unknown */
+	int prot, flags; /* -1: unknown */
+	uint64_t stack, ts;
+	bool catch_up;	/* pages that are there already are faults that the kernel served */
+	bool populated; /* ... by the mapping itself, so that perf has no samples of them */
+	bool shared, huge; /* when the caller knows; see region_look_up */
+	uint32_t page_size; /* 0: the system's */
+};
+
+/* Registers [start, start + size) and writes its region line; silently none where the kernel
+   cannot (files, another userfaultfd's memory). */
+void region_add(struct service *s, struct process *p, uint64_t start, uint64_t size,
+    const struct region_origin *origin);
+
+/* The same for those parts of the range that are in no region yet. */
+void region_cover(struct service *s, struct process *p, uint64_t start, uint64_t size,
+    const struct region_origin *origin);
+
+void region_cut(struct service *s, struct process *p, uint64_t start, uint64_t size,
+    enum region_end_reason reason, uint64_t ts);
+void region_move(struct service *s, struct process *p, uint64_t from, uint64_t to, uint64_t size,
+    uint64_t ts);
+void region_end_all(
+    struct service *s, struct process *p, enum region_end_reason reason, uint64_t ts);
+
+/* Registers what is mapped already: at a process's start, or in a child without EVENT_FORK. */
+void region_add_mapped(struct service *s, struct process *p, uint64_t ts);
+
+/* Registers the mapping that holds `address`, as /proc/PID/maps describes it. */
+void region_look_up(struct service *s, struct process *p, uint64_t address,
+    const struct region_origin *origin);
+
+/* ---- fault.c ---- */
+
+void fault_handle(struct service *s, struct process *p, uint64_t address, uint64_t flags,
+    int32_t tid);
+void fault_retry_pending(struct service *s, struct process *p);
+void fault_take_samples(struct service *s);
+
+/* A line for a page that the kernel served before it was registered. */
+void fault_native(struct service *s, struct process *p, const struct interval *region,
+    uint64_t page, bool is_zero_page, const struct region_origin *origin);
+
+/* The stack of a thread that waits in a request: its identifier, 0 when there is none. */
+uint64_t fault_request_stack(
+    struct service *s, struct process *p, const struct fl_registers *registers, uint64_t ts);
+
+/* ---- request.c ---- */
+
+/* Answers what thread `tid` asks. */
+void request_handle(struct service *s, struct process *p, int32_t tid);
+void request_drain_cells(struct service *s, struct shared_area *shared, bool all);
+
+/* True when the shim said that it replaces this range itself. */
+bool request_is_replacing(const struct process *p, uint64_t start, uint64_t size);
+
+/* Takes the registers that the handler of --capture=signal left for `tid`. */
+bool request_take_captured(struct process *p, int32_t tid, struct registers *registers);
+
+/* A connection on the listening socket: a shim's hello. */
+void request_accept(struct service *s);
+
+/* ---- remote.c ---- */
+
+/*
+ * Copies up to `size` bytes of the process's memory and returns how many. Never touches a page
+ * that is registered and missing: the monitor would wait for itself.
+ */
+size_t remote_read(struct process *p, uint64_t address, void *to, size_t size);
+
+/* Starts the thread that frees a read from waiting for itself all the same. 0 or negative errno. */
+int remote_guard_start(void);
+
+/* Faults that it served, without a line, since the last call. */
+uint64_t remote_rescues(void);
+
+/* Pages of [start, end) that are present, in order; `zero`: the page is the shared zero page. */
+int remote_present(struct process *p, uint64_t start, uint64_t end,
+    void (*take)(void *context, uint64_t page, bool zero), void *context);
+
+/* ---- service.c ---- */
+
+void service_watch(struct service *s, int fd, uint64_t data);
+
+/* Makes sure that perf samples this process, unless it inherited that from its parent. */
+void service_cover(struct service *s, int32_t pid);
+
+/* Runs until the last traced process has ended. 0 or negative errno. */
+int service_run(struct service *s);
+
+#endif

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * protocol.h: the contract between the shim (in the traced process) and the monitor.
+ *
+ * Announcing. A shim connects to the abstract SOCK_SEQPACKET socket named by FAULTLINE_MONITOR,
+ * sends one fl_hello with its userfaultfd attached (SCM_RIGHTS), and gets one fl_welcome with the
+ * descriptor of the shared area. Both then close the connection: a traced program keeps no
+ * descriptor of ours.
+ *
+ * Asking. From then on a request is a page fault. The shim fills a slot of the area and reads the
+ * next page of its *doorbell*, a private anonymous mapping registered with the same userfaultfd.
+ * The kernel puts the thread to sleep and hands the monitor a message; the monitor carries out
+ * what the slot asks, writes the result, sets FL_SLOT_DONE and maps a zero page, which wakes the
+ * thread. When the monitor is dead, its last userfaultfd is closed, the doorbell is ordinary
+ * memory, and the read returns at once with the slot unanswered: a shim can never hang.
+ * A page is used once; the shim empties each half of the doorbell when it enters it again.
+ *
+ *   area:  | struct fl_area header | FL_SLOTS slots | FL_CELLS cells |
+ *
+ * Telling. What needs no answer goes into a cell: claimed by compare-and-swap, filled, then
+ * published. The monitor takes published cells before it handles any fault of that process.
+ *
+ * An area is shared by a process and its forked children until they call exec.
+ *
+ * Any change of layout or meaning changes FL_PROTOCOL_VERSION; the monitor refuses another one.
+ */
+#ifndef FAULTLINE_PROTOCOL_H
+#define FAULTLINE_PROTOCOL_H
+
+#include <stdint.h>
+
+#define FL_PROTOCOL_VERSION 1u
+#define FL_SLOTS	    64u
+#define FL_CELLS	    2048u
+#define FL_ARENAS	    512u
+#define FL_DOORBELL_PAGES   512u
+
+/* The signal of --capture=signal: Linux never raises it, and programs do not use it. */
+#define FL_CAPTURE_SIGNAL_NUMBER 16 /* SIGSTKFLT */
+
+/* Allocation functions, for `alloc` lines. */
+enum fl_function {
+	FL_MALLOC,
+	FL_CALLOC,
+	FL_REALLOC,
+	FL_REALLOCARRAY,
+	FL_MEMALIGN,
+	FL_POSIX_MEMALIGN,
+	FL_ALIGNED_ALLOC,
+	FL_VALLOC,
+	FL_PVALLOC,
+	FL_FUNCTION_COUNT
+};
+
+enum fl_op {
+	FL_OP_FORKED = 1, /* a child of fork says that it lives; no arguments */
+	FL_OP_MAP,	  /* address, size, prot, flags, descriptor (as int64), enum fl_source */
+	FL_OP_REPLACE,	  /* address, size: never rung; explains the unmap that MAP_FIXED causes */
+	FL_OP_REMAP,	  /* old address, old size, new address, new size: mremap has returned */
+	FL_OP_ALLOC,	  /* address, size, enum fl_function, FL_NOTE_ bits, break, chunk address,
+			     chunk size */
+	FL_OP_BREAK,	  /* address of the new break */
+	FL_OP_DRAIN,	  /* cells are full: take them */
+	FL_OP_CAPTURED,	  /* never rung: registers of a signalled thread, FL_SLOT_CAPTURED */
+};
+
+/* What FL_OP_ALLOC carries besides: any of them. */
+#define FL_NOTE_ALLOC 1u /* an allocation at or over the threshold */
+#define FL_NOTE_BREAK 2u /* the break moved */
+#define FL_NOTE_CHUNK 4u /* malloc mapped this chunk by itself */
+#define FL_NOTE_ARENA 8u /* the chunk lies in a malloc arena not seen before */
+
+enum fl_slot_state {
+	FL_SLOT_FREE,	   /* shim may claim */
+	FL_SLOT_CLAIMED,   /* a shim is filling it in */
+	FL_SLOT_READY,	   /* shim rings; monitor answers */
+	FL_SLOT_DONE,	   /* monitor has answered; shim frees it */
+	FL_SLOT_ANNOUNCED, /* FL_OP_REPLACE: shim frees it after its system call */
+	FL_SLOT_CAPTURED,  /* FL_OP_CAPTURED: monitor frees it */
+};
+
+/* Callee-saved registers at the request; enough to unwind from. */
+struct fl_registers {
+	uint64_t ip, sp, bp, bx, r12, r13, r14, r15;
+};
+
+struct fl_slot {
+	uint32_t state;	 /* enum fl_slot_state, atomic */
+	uint32_t op;	 /* shim: enum fl_op */
+	int32_t pid, tid; /* shim: as the program sees them */
+	uint64_t argument[8];	       /* shim */
+	struct fl_registers registers; /* shim: of the requesting thread */
+	int64_t result;		       /* monitor: 0 or negative errno */
+	uint64_t pad[5];
+};
+_Static_assert(sizeof(struct fl_slot) == 192, "slots do not share cache lines");
+
+enum fl_cell_state { FL_CELL_EMPTY, FL_CELL_CLAIMED, FL_CELL_FULL };
+enum fl_cell_kind { FL_CELL_FREED = 1, FL_CELL_UNLOADED };
+
+struct fl_cell {
+	uint32_t state; /* enum fl_cell_state, atomic; monitor empties it */
+	uint32_t kind;	/* shim: FL_CELL_FREED: address; FL_CELL_UNLOADED: modules went */
+	int32_t pid, tid;
+	uint64_t ts; /* CLOCK_MONOTONIC, nanoseconds */
+	uint64_t address;
+	uint64_t pad[4];
+};
+_Static_assert(sizeof(struct fl_cell) == 64, "a cell is a cache line");
+
+struct fl_area {
+	/* monitor writes these before the shim sees the area */
+	uint32_t version;
+	uint32_t capture_signal;  /* 1: install the handler of FL_CAPTURE_SIGNAL_NUMBER */
+	uint32_t follow;	  /* 1: forked children announce themselves */
+	uint32_t sources;	  /* bits 1 << enum fl_source */
+	uint64_t alloc_threshold; /* bytes; UINT64_MAX: off */
+	uint32_t next_cell;	  /* shim: where to try first, atomic */
+	uint32_t full;		  /* shim: cells that found no room, atomic; monitor reads */
+	uint64_t pad[12];
+	/* Bases of malloc arenas that are registered, atomic: shim looks up, monitor writes. */
+	uint64_t arenas[FL_ARENAS];
+	struct fl_slot slots[FL_SLOTS];
+	struct fl_cell cells[FL_CELLS];
+};
+_Static_assert(sizeof(struct fl_area) % 64 == 0, "cells are aligned");
+
+/* glibc's malloc: arenas other than the main one lie in blocks of this size and alignment
+   (HEAP_MAX_SIZE of malloc/arena.c), chunk sizes carry these bits (malloc/malloc.c). */
+#define FL_ARENA_BYTES	     (UINT64_C(64) << 20)
+#define FL_CHUNK_IS_MMAPPED  2u
+#define FL_CHUNK_IS_IN_ARENA 4u
+
+struct fl_hello {
+	uint32_t version;
+	uint32_t forked; /* 1: a forked child whose userfaultfd did not follow it */
+	int32_t pid;	 /* as the program sees it */
+	uint32_t pad;
+	uint64_t doorbell, doorbell_size;
+	uint64_t program_break; /* 0: unknown */
+	uint64_t state;		/* the shim's page that forked children find empty */
+	struct fl_registers registers;
+};
+
+struct fl_welcome {
+	int32_t status; /* 0, or a negative errno: not traced; `text` says why ("": say nothing) */
+	int32_t monitor_pid;
+	char text[504];
+};
+
+#endif

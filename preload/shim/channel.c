@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * channel.c: the shim's end of the control channel: attaching, requests, events.
+ *
+ * The rules of living inside somebody else's process, for every file of this folder:
+ *  - libc only, and of libc only what takes no lock and allocates nothing; the kernel is asked
+ *    by raw system calls (sys.h), so errno never changes and nothing is a cancellation point;
+ *  - no thread, no descriptor kept, no lock that could be held when the program needs us;
+ *  - any hook can run in any thread, inside a signal handler, under an allocator's lock, in a
+ *    child of vfork, before constructors and after destructors;
+ *  - whatever happens to the monitor, the program goes on: a request that nobody answers ends
+ *    tracing (SHIM_DETACHED), it never waits.
+ */
+#include "shim.h"
+#include "sys.h"
+
+#include <errno.h>
+#include <linux/mman.h>
+#include <sys/mman.h>
+#include <time.h>
+
+#pragma GCC poison malloc calloc realloc free printf fprintf snprintf dprintf puts fopen
+
+#define PAGE_BYTES	       4096u
+#define DOORBELL_HALF	       (FL_DOORBELL_PAGES / 2)
+#define DOORBELL_TRIES	       4
+#define CELL_TRIES	       64u
+#define MADV_DONTNEED_LOCKED_ 24 /* Linux 5.18 */
+
+struct shim_channel shim_channel;
+
+static void doorbell_clear(uint32_t first, uint32_t pages)
+{
+	uint8_t *start = shim_channel.doorbell + (size_t)first * PAGE_BYTES;
+	size_t size = (size_t)pages * PAGE_BYTES;
+
+	/* A program that called mlockall has locked the doorbell too. */
+	if (SYS3(SYS_madvise, start, size, MADV_DONTNEED) == -EINVAL)
+		SYS3(SYS_madvise, start, size, MADV_DONTNEED_LOCKED_);
+}
+
+/* Touches a fresh page of the doorbell until the slot is answered; see protocol.h. */
+static int doorbell_ring(struct fl_slot *slot)
+{
+	for (int i = 0; i < DOORBELL_TRIES; i++) {
+		uint32_t page =
+		    __atomic_fetch_add(&shim_channel.doorbell_next, 1, __ATOMIC_RELAXED) %
+		    FL_DOORBELL_PAGES;
+
+		if (page % DOORBELL_HALF == 0)
+			doorbell_clear(page, DOORBELL_HALF);
+		else if (i > 0) /* used by a thread that was slow by a whole round */
+			doorbell_clear(page, 1);
+		(void)*(volatile uint8_t *)(shim_channel.doorbell + (size_t)page * PAGE_BYTES);
+		if (__atomic_load_n(&slot->state, __ATOMIC_ACQUIRE) == FL_SLOT_DONE)
+			return 0;
+	}
+	return -ENOTCONN;
+}
+
+static struct fl_slot *slot_claim(void)
+{
+	struct fl_slot *slots = shim_channel.area->slots;
+	uint32_t first = (uint32_t)SYS1(SYS_gettid, 0);
+
+	for (uint32_t i = 0; i < FL_SLOTS; i++) {
+		struct fl_slot *slot = &slots[(first + i) % FL_SLOTS];
+		uint32_t expected = FL_SLOT_FREE;
+
+		if (__atomic_compare_exchange_n(&slot->state, &expected, FL_SLOT_CLAIMED, false,
+			__ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
+			slot->pid = shim_channel.state->pid;
+			slot->tid = (int32_t)first;
+			return slot;
+		}
+	}
+	return NULL;
+}
+
+static void slot_release(struct fl_slot *slot)
+{
+	__atomic_store_n(&slot->state, FL_SLOT_FREE, __ATOMIC_RELEASE);
+}
+
+static int64_t request(enum fl_op op, const uint64_t argument[8])
+{
+	struct fl_slot *slot;
+	int64_t result;
+
+	/* More threads ask at once than there are slots: each is answered within microseconds. */
+	for (int i = 0; !(slot = slot_claim()); i++) {
+		if (i == 100000)
+			return -ENOTCONN;
+		SYS1(SYS_sched_yield, 0);
+	}
+	slot->op = op;
+	for (int i = 0; i < 8; i++)
+		slot->argument[i] = argument ? argument[i] : 0;
+	SYS_REGISTERS(&slot->registers);
+	__atomic_store_n(&slot->state, FL_SLOT_READY, __ATOMIC_RELEASE);
+	result = doorbell_ring(slot);
+	if (result == 0)
+		result = slot->result;
+	slot_release(slot);
+	return result;
+}
+
+int64_t shim_request(enum fl_op op, const uint64_t argument[8])
+{
+	int64_t result = request(op, argument);
+
+	if (result == -ENOTCONN)
+		__atomic_store_n(&shim_channel.state->status, SHIM_DETACHED, __ATOMIC_RELEASE);
+	return result;
+}
+
+struct fl_slot *shim_announce(enum fl_op op, uint64_t address, uint64_t size)
+{
+	struct fl_slot *slot = slot_claim();
+
+	if (!slot)
+		return NULL;
+	slot->op = op;
+	slot->argument[0] = address;
+	slot->argument[1] = size;
+	__atomic_store_n(&slot->state, FL_SLOT_ANNOUNCED, __ATOMIC_RELEASE);
+	return slot;
+}
+
+void shim_withdraw(struct fl_slot *slot)
+{
+	if (slot)
+		slot_release(slot);
+}
+
+static struct fl_cell *cell_claim(void)
+{
+	struct fl_area *area = shim_channel.area;
+	uint32_t first = __atomic_load_n(&area->next_cell, __ATOMIC_RELAXED);
+
+	for (uint32_t i = 0; i < CELL_TRIES; i++) {
+		struct fl_cell *cell = &area->cells[(first + i) % FL_CELLS];
+		uint32_t expected = FL_CELL_EMPTY;
+
+		if (__atomic_compare_exchange_n(&cell->state, &expected, FL_CELL_CLAIMED, false,
+			__ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
+			__atomic_store_n(&area->next_cell, first + i + 1, __ATOMIC_RELAXED);
+			return cell;
+		}
+	}
+	return NULL;
+}
+
+void shim_tell(enum fl_cell_kind kind, uint64_t address)
+{
+	struct fl_cell *cell = cell_claim();
+	struct timespec now;
+
+	if (!cell) {
+		if (shim_request(FL_OP_DRAIN, NULL) < 0)
+			return;
+		cell = cell_claim();
+		if (!cell) {
+			__atomic_fetch_add(&shim_channel.area->full, 1, __ATOMIC_RELAXED);
+			return;
+		}
+	}
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	cell->kind = kind;
+	cell->pid = shim_channel.state->pid;
+	cell->tid = (int32_t)SYS1(SYS_gettid, 0);
+	cell->ts = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+	cell->address = address;
+	__atomic_store_n(&cell->state, FL_CELL_FULL, __ATOMIC_RELEASE);
+}
+
+/* The page that tells a forked child from its parent. */
+static struct shim_state *state_create(void)
+{
+	long page = SYS6(SYS_mmap, 0, PAGE_BYTES, PROT_READ | PROT_WRITE,
+	    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (page < 0)
+		return NULL;
+	if (SYS3(SYS_madvise, page, PAGE_BYTES, MADV_WIPEONFORK) < 0) {
+		SYS2(SYS_munmap, page, PAGE_BYTES);
+		return NULL;
+	}
+	return (struct shim_state *)page;
+}
+
+/* A child of fork: its userfaultfd reached the monitor by itself where the kernel permits that
+   (EVENT_FORK), and then the inherited doorbell works at once. */
+static int attach_forked(void)
+{
+	int64_t result;
+
+	if (!shim_channel.area->follow)
+		return -ECANCELED;
+	result = request(FL_OP_FORKED, NULL);
+	if (result == -ENOTCONN)
+		result = shim_hello(&shim_channel, true);
+	return (int)result;
+}
+
+void shim_attach(void)
+{
+	struct shim_state *state = shim_channel.state;
+	uint32_t expected = SHIM_NEW;
+	int result;
+
+	if (!state) {
+		static uint32_t started; /* one thread creates the page; the others pass through */
+
+		if (__atomic_exchange_n(&started, 1, __ATOMIC_ACQ_REL))
+			return;
+		state = state_create();
+		if (!state)
+			return;
+		__atomic_store_n(&shim_channel.state, state, __ATOMIC_RELEASE);
+	}
+	if (!__atomic_compare_exchange_n(&state->status, &expected, SHIM_ATTACHING, false,
+		__ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+		return;
+	state->pid = (int32_t)SYS1(SYS_getpid, 0);
+	state->program_break = (uint64_t)shim_program_break();
+	if (shim_channel.area)
+		result = attach_forked();
+	else
+		result = shim_hello(&shim_channel, false);
+	if (result == 0 && shim_channel.area->capture_signal)
+		shim_capture_install();
+	__atomic_store_n(
+	    &state->status, result == 0 ? SHIM_ATTACHED : SHIM_DETACHED, __ATOMIC_RELEASE);
+}

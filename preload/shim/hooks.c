@@ -1,0 +1,534 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * hooks.c: the interposed functions. Each calls the real one, translates what happened for
+ * shim.h, and returns the real result with the real errno. Nothing else is exported.
+ *
+ * The real functions are looked up once, before the program's first allocation returns: dlsym
+ * itself may call calloc, which is then served from a small static pool, and looking up inside
+ * the mmap hook would deadlock allocators that map memory under their own lock.
+ */
+#define MALLOC_IS_OURS
+#include "shim.h"
+#include "sys.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <malloc.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/shm.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#define EXPORT	       __attribute__((visibility("default")))
+#define POOL_BYTES     65536u
+#define POOL_ALIGNMENT 16u
+#define PAGE_BYTES     4096u
+
+/* statfs f_type of what userfaultfd can register (linux/magic.h). */
+#define TMPFS_TYPE     0x01021994
+#define HUGETLBFS_TYPE 0x958458f6
+
+static struct {
+	void *(*malloc)(size_t);
+	void *(*calloc)(size_t, size_t);
+	void *(*realloc)(void *, size_t);
+	void *(*reallocarray)(void *, size_t, size_t);
+	void (*free)(void *);
+	int (*posix_memalign)(void **, size_t, size_t);
+	void *(*aligned_alloc)(size_t, size_t);
+	void *(*memalign)(size_t, size_t);
+	void *(*valloc)(size_t);
+	void *(*pvalloc)(size_t);
+	size_t (*malloc_usable_size)(void *);
+	void *(*mmap)(void *, size_t, int, int, int, off_t);
+	void *(*mremap)(void *, size_t, size_t, int, ...);
+	void *(*shmat)(int, const void *, int);
+	int (*brk)(void *);
+	void *(*sbrk)(intptr_t);
+	pid_t (*fork)(void);
+	int (*dlclose)(void *);
+	bool glibc_malloc; /* chunk headers are glibc's */
+} real;
+
+enum { UNRESOLVED, RESOLVING, RESOLVED };
+static uint32_t resolved; /* atomic */
+
+extern void *__curbrk __attribute__((weak)); /* glibc: the break, kept by brk and sbrk */
+
+void *shim_program_break(void)
+{
+	return &__curbrk ? __curbrk : NULL;
+}
+
+static void resolve(void)
+{
+	uint32_t expected = UNRESOLVED;
+	Dl_info allocator, libc;
+
+	if (!__atomic_compare_exchange_n(&resolved, &expected, RESOLVING, false,
+		__ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+		return;
+#define RESOLVE(name) *(void **)&real.name = dlsym(RTLD_NEXT, #name)
+	RESOLVE(malloc);
+	RESOLVE(calloc);
+	RESOLVE(realloc);
+	RESOLVE(reallocarray);
+	RESOLVE(free);
+	RESOLVE(posix_memalign);
+	RESOLVE(aligned_alloc);
+	RESOLVE(memalign);
+	RESOLVE(valloc);
+	RESOLVE(pvalloc);
+	RESOLVE(malloc_usable_size);
+	RESOLVE(mmap);
+	RESOLVE(mremap);
+	RESOLVE(shmat);
+	RESOLVE(brk);
+	RESOLVE(sbrk);
+	RESOLVE(fork);
+	RESOLVE(dlclose);
+#undef RESOLVE
+	real.glibc_malloc = dladdr((void *)real.malloc, &allocator) &&
+			    dladdr((void *)real.fork, &libc) &&
+			    allocator.dli_fbase == libc.dli_fbase;
+	__atomic_store_n(&resolved, RESOLVED, __ATOMIC_RELEASE);
+}
+
+/* False while the real functions are not known: this very thread is looking them up. */
+static inline bool ready(void)
+{
+	if (__builtin_expect(__atomic_load_n(&resolved, __ATOMIC_ACQUIRE) == RESOLVED, 1))
+		return true;
+	resolve();
+	return __atomic_load_n(&resolved, __ATOMIC_ACQUIRE) == RESOLVED;
+}
+
+__attribute__((constructor)) static void start(void)
+{
+	int saved = errno;
+
+	resolve();
+	shim_traced();
+	errno = saved;
+}
+
+/* ---- the bootstrap pool ---- */
+
+static union {
+	char bytes[POOL_BYTES];
+	long double alignment;
+} pool;
+static size_t pool_used; /* atomic */
+
+static bool in_pool(const void *pointer)
+{
+	return (uintptr_t)pointer - (uintptr_t)pool.bytes < POOL_BYTES;
+}
+
+/* Zeroed memory that is never given back; each piece carries its size in front. */
+static void *pool_take(size_t size, size_t alignment)
+{
+	size_t at, taken, start;
+
+	if (alignment < POOL_ALIGNMENT)
+		alignment = POOL_ALIGNMENT;
+	if (size > POOL_BYTES || alignment > PAGE_BYTES)
+		goto full;
+	taken = size + alignment + POOL_ALIGNMENT;
+	at = __atomic_fetch_add(&pool_used, taken, __ATOMIC_RELAXED);
+	if (at > POOL_BYTES - taken)
+		goto full;
+	start = ((uintptr_t)pool.bytes + at + POOL_ALIGNMENT + alignment - 1) & ~(alignment - 1);
+	((size_t *)start)[-1] = size;
+	return (void *)start;
+full:
+	errno = ENOMEM;
+	return NULL;
+}
+
+static size_t pool_size(const void *pointer)
+{
+	return ((const size_t *)pointer)[-1];
+}
+
+/* ---- what is reported ---- */
+
+static bool arena_is_known(uint64_t base)
+{
+	const uint64_t *arenas = shim_channel.area->arenas;
+
+	for (uint32_t i = 0; i < FL_ARENAS; i++) {
+		uint64_t known = __atomic_load_n(
+		    &arenas[(base / FL_ARENA_BYTES + i) % FL_ARENAS], __ATOMIC_ACQUIRE);
+		if (known == base)
+			return true;
+		if (!known)
+			return false;
+	}
+	return false;
+}
+
+/* Reports the allocation itself when it is large, and what glibc mapped for it in secret. */
+static void allocated(void *pointer, size_t size, enum fl_function function)
+{
+	struct shim_state *state;
+	uint64_t argument[8] = {(uint64_t)pointer, size, function, 0};
+	uint64_t end;
+
+	if (!pointer || !shim_traced())
+		return;
+	state = shim_channel.state;
+	if (size >= shim_channel.area->alloc_threshold)
+		argument[3] |= FL_NOTE_ALLOC;
+	end = (uint64_t)shim_program_break();
+	if (__builtin_expect(
+		end != __atomic_load_n(&state->program_break, __ATOMIC_RELAXED), 0)) {
+		__atomic_store_n(&state->program_break, end, __ATOMIC_RELAXED);
+		argument[3] |= FL_NOTE_BREAK;
+		argument[4] = end;
+	}
+	if (real.glibc_malloc) {
+		const size_t *chunk = (const size_t *)pointer - 2; /* previous size, size */
+
+		if (__builtin_expect(chunk[1] & FL_CHUNK_IS_MMAPPED, 0)) {
+			argument[3] |= FL_NOTE_CHUNK;
+			argument[5] = (uint64_t)chunk - chunk[0];
+			argument[6] = (chunk[1] & ~(size_t)7) + chunk[0];
+		} else if (chunk[1] & FL_CHUNK_IS_IN_ARENA) {
+			uint64_t base = (uint64_t)pointer & ~(FL_ARENA_BYTES - 1);
+
+			if (__builtin_expect(!arena_is_known(base), 0)) {
+				argument[3] |= FL_NOTE_ARENA;
+				argument[5] = base;
+				argument[6] = FL_ARENA_BYTES;
+			}
+		}
+	}
+	if (argument[3])
+		shim_request(FL_OP_ALLOC, argument);
+}
+
+/* Before the real free: another thread may get the same address right after it. */
+static void freeing(void *pointer)
+{
+	if (pointer && shim_traced() && real.malloc_usable_size(pointer) >=
+					    shim_channel.area->alloc_threshold)
+		shim_tell(FL_CELL_FREED, (uint64_t)pointer);
+}
+
+static void mapped(void *start, size_t size, int prot, int flags, int fd, enum fl_source source)
+{
+	uint64_t argument[8] = {(uint64_t)start, size, (uint64_t)prot, (uint64_t)flags,
+	    (uint64_t)(int64_t)fd, source};
+	struct statfs fs;
+
+	if (start == MAP_FAILED || (flags & MAP_GROWSDOWN) || !shim_traced())
+		return;
+	/* Of files, only those in memory can be registered. */
+	if (!(flags & MAP_ANONYMOUS) && fd >= 0 &&
+	    (SYS2(SYS_fstatfs, fd, &fs) < 0 ||
+		(fs.f_type != TMPFS_TYPE && (unsigned long)fs.f_type != HUGETLBFS_TYPE)))
+		return;
+	shim_request(FL_OP_MAP, argument);
+}
+
+/* ---- malloc and its kin ---- */
+
+EXPORT void *malloc(size_t size)
+{
+	void *pointer;
+
+	if (!ready())
+		return pool_take(size, 0);
+	pointer = real.malloc(size);
+	allocated(pointer, size, FL_MALLOC);
+	return pointer;
+}
+
+EXPORT void *calloc(size_t count, size_t size)
+{
+	size_t bytes;
+	void *pointer;
+
+	if (!ready()) {
+		if (__builtin_mul_overflow(count, size, &bytes)) {
+			errno = ENOMEM;
+			return NULL;
+		}
+		return pool_take(bytes, 0);
+	}
+	pointer = real.calloc(count, size);
+	allocated(pointer, count * size, FL_CALLOC);
+	return pointer;
+}
+
+static void *reallocate(void *old, size_t size, enum fl_function function)
+{
+	void *pointer;
+
+	if (in_pool(old) || !ready()) {
+		size_t old_size = old ? pool_size(old) : 0;
+
+		pointer = malloc(size);
+		if (pointer && old)
+			memcpy(pointer, old, old_size < size ? old_size : size);
+		return pointer;
+	}
+	freeing(old);
+	pointer = real.realloc(old, size);
+	if (!pointer && old && size) /* the old one stays */
+		allocated(old, real.malloc_usable_size(old), function);
+	else
+		allocated(pointer, size, function);
+	return pointer;
+}
+
+EXPORT void *realloc(void *old, size_t size)
+{
+	return reallocate(old, size, FL_REALLOC);
+}
+
+EXPORT void *reallocarray(void *old, size_t count, size_t size)
+{
+	size_t bytes;
+
+	if (__builtin_mul_overflow(count, size, &bytes)) {
+		errno = ENOMEM;
+		return NULL;
+	}
+	return reallocate(old, bytes, FL_REALLOCARRAY);
+}
+
+EXPORT void free(void *pointer)
+{
+	if (in_pool(pointer) || !ready())
+		return;
+	freeing(pointer);
+	real.free(pointer);
+}
+
+EXPORT int posix_memalign(void **pointer, size_t alignment, size_t size)
+{
+	int result;
+
+	if (!ready()) {
+		void *taken;
+		int saved = errno;
+
+		if (alignment % sizeof(void *) || !alignment || (alignment & (alignment - 1)))
+			return EINVAL;
+		taken = pool_take(size, alignment);
+		errno = saved;
+		if (!taken)
+			return ENOMEM;
+		*pointer = taken;
+		return 0;
+	}
+	result = real.posix_memalign(pointer, alignment, size);
+	if (result == 0)
+		allocated(*pointer, size, FL_POSIX_MEMALIGN);
+	return result;
+}
+
+EXPORT void *aligned_alloc(size_t alignment, size_t size)
+{
+	void *pointer;
+
+	if (!ready())
+		return pool_take(size, alignment);
+	pointer = real.aligned_alloc(alignment, size);
+	allocated(pointer, size, FL_ALIGNED_ALLOC);
+	return pointer;
+}
+
+EXPORT void *memalign(size_t alignment, size_t size)
+{
+	void *pointer;
+
+	if (!ready())
+		return pool_take(size, alignment);
+	pointer = real.memalign(alignment, size);
+	allocated(pointer, size, FL_MEMALIGN);
+	return pointer;
+}
+
+EXPORT void *valloc(size_t size)
+{
+	void *pointer;
+
+	if (!ready())
+		return pool_take(size, PAGE_BYTES);
+	pointer = real.valloc(size);
+	allocated(pointer, size, FL_VALLOC);
+	return pointer;
+}
+
+EXPORT void *pvalloc(size_t size)
+{
+	void *pointer;
+
+	if (!ready())
+		return pool_take((size + PAGE_BYTES - 1) & ~(size_t)(PAGE_BYTES - 1), PAGE_BYTES);
+	pointer = real.pvalloc(size);
+	allocated(pointer, size, FL_PVALLOC);
+	return pointer;
+}
+
+/* Programs ask for the size of what the pool gave them, too. */
+EXPORT size_t malloc_usable_size(void *pointer)
+{
+	if (in_pool(pointer))
+		return pool_size(pointer);
+	return ready() ? real.malloc_usable_size(pointer) : 0;
+}
+
+/* ---- mappings ---- */
+
+static void *map(void *hint, size_t size, int prot, int flags, int fd, off_t offset)
+{
+	long result;
+
+	if (__atomic_load_n(&resolved, __ATOMIC_ACQUIRE) == RESOLVED && real.mmap)
+		return real.mmap(hint, size, prot, flags, fd, offset);
+	result = SYS6(SYS_mmap, hint, size, prot, flags, fd, offset);
+	if (result < 0 && result > -4096) {
+		errno = (int)-result;
+		return MAP_FAILED;
+	}
+	return (void *)result;
+}
+
+EXPORT void *mmap(void *hint, size_t size, int prot, int flags, int fd, off_t offset)
+{
+	struct fl_slot *replacing = NULL;
+	void *start;
+	int saved;
+
+	if ((flags & MAP_FIXED) && shim_traced())
+		replacing = shim_announce(FL_OP_REPLACE, (uint64_t)hint, size);
+	start = map(hint, size, prot, flags, fd, offset);
+	saved = errno;
+	shim_withdraw(replacing);
+	mapped(start, size, prot, flags, fd, FL_SOURCE_MMAP);
+	errno = saved;
+	return start;
+}
+
+EXPORT void *mmap64(void *hint, size_t size, int prot, int flags, int fd, off_t offset)
+    __attribute__((alias("mmap")));
+
+EXPORT void *mremap(void *old, size_t old_size, size_t new_size, int flags, ...)
+{
+	uint64_t argument[8] = {(uint64_t)old, old_size, 0, new_size};
+	va_list rest;
+	void *start, *fixed;
+
+	va_start(rest, flags);
+	fixed = va_arg(rest, void *);
+	va_end(rest);
+	if (!ready()) {
+		long result = SYS5(SYS_mremap, old, old_size, new_size, flags, fixed);
+
+		if (result < 0 && result > -4096) {
+			errno = (int)-result;
+			return MAP_FAILED;
+		}
+		return (void *)result;
+	}
+	start = real.mremap(old, old_size, new_size, flags, fixed);
+	if (start != MAP_FAILED && shim_traced()) {
+		argument[2] = (uint64_t)start;
+		shim_request(FL_OP_REMAP, argument);
+	}
+	return start;
+}
+
+EXPORT void *shmat(int id, const void *hint, int flags)
+{
+	void *start;
+
+	if (!ready()) {
+		errno = ENOMEM;
+		return (void *)-1;
+	}
+	start = real.shmat(id, hint, flags);
+	if (start != (void *)-1 && shim_traced()) {
+		/* Size 0: the monitor looks the mapping up. */
+		uint64_t argument[8] = {(uint64_t)start, 0, (uint64_t)-1, (uint64_t)-1,
+		    (uint64_t)-1, FL_SOURCE_SHM};
+
+		shim_request(FL_OP_MAP, argument);
+	}
+	return start;
+}
+
+static void break_moved(void)
+{
+	uint64_t end = (uint64_t)shim_program_break();
+
+	if (shim_traced() &&
+	    end != __atomic_load_n(&shim_channel.state->program_break, __ATOMIC_RELAXED)) {
+		uint64_t argument[8] = {end};
+
+		__atomic_store_n(&shim_channel.state->program_break, end, __ATOMIC_RELAXED);
+		shim_request(FL_OP_BREAK, argument);
+	}
+}
+
+EXPORT int brk(void *address)
+{
+	int result;
+
+	if (!ready()) {
+		errno = ENOMEM;
+		return -1;
+	}
+	result = real.brk(address);
+	break_moved();
+	return result;
+}
+
+EXPORT void *sbrk(intptr_t increment)
+{
+	void *result;
+
+	if (!ready()) {
+		errno = ENOMEM;
+		return (void *)-1;
+	}
+	result = real.sbrk(increment);
+	break_moved();
+	return result;
+}
+
+/* ---- processes and modules ---- */
+
+EXPORT pid_t fork(void)
+{
+	pid_t pid;
+
+	if (!ready()) {
+		errno = EAGAIN;
+		return -1;
+	}
+	pid = real.fork();
+	if (pid == 0)
+		shim_traced(); /* the wiped state page makes the child announce itself */
+	return pid;
+}
+
+/* Other code may be loaded where this module was. */
+EXPORT int dlclose(void *handle)
+{
+	int result;
+
+	if (!ready())
+		return -1;
+	result = real.dlclose(handle);
+	if (shim_traced())
+		shim_tell(FL_CELL_UNLOADED, 0);
+	return result;
+}

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * shim.h: what the interposed functions report to. Knows no libc names: hooks.c translates.
+ *
+ * Every function here may be called from any thread, inside signal handlers and with the
+ * allocator's locks held; none allocates, locks, prints or touches errno.
+ */
+#ifndef FAULTLINE_SHIM_H
+#define FAULTLINE_SHIM_H
+
+#include "../options.h"
+#include "../protocol.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * Lives in a page that the kernel wipes in forked children (MADV_WIPEONFORK): a child by whatever
+ * kind of fork finds SHIM_NEW and knows that it has to announce itself.
+ */
+enum shim_status {
+	SHIM_NEW,	/* not announced, or a child that has not been yet */
+	SHIM_ATTACHING, /* some thread is at it */
+	SHIM_ATTACHED,
+	SHIM_DETACHED, /* not traced: everything passes through */
+};
+
+struct shim_state {
+	uint32_t status; /* enum shim_status, atomic */
+	int32_t pid;
+	uint64_t program_break; /* the last one that the monitor knows, atomic */
+};
+
+struct shim_channel {
+	struct shim_state *state;
+	struct fl_area *area;
+	uint8_t *doorbell;
+	uint32_t doorbell_next; /* atomic */
+};
+extern struct shim_channel shim_channel;
+
+/* Announces the process if that was not done, starting a monitor if there is none. */
+void shim_attach(void);
+
+/* True when events have to be reported; attaches first where needed. */
+static inline bool shim_traced(void)
+{
+	struct shim_state *state = shim_channel.state;
+
+	if (state && __builtin_expect(__atomic_load_n(&state->status, __ATOMIC_ACQUIRE) ==
+				      SHIM_ATTACHED, 1))
+		return true;
+	if (state && __atomic_load_n(&state->status, __ATOMIC_ACQUIRE) != SHIM_NEW)
+		return false;
+	shim_attach();
+	state = shim_channel.state;
+	return state && __atomic_load_n(&state->status, __ATOMIC_ACQUIRE) == SHIM_ATTACHED;
+}
+
+/* Sends a request and waits for it: its result, or -ENOTCONN when nobody answers. */
+int64_t shim_request(enum fl_op op, const uint64_t argument[8]);
+
+/* Claims a slot that explains what the thread is about to do; NULL when none is free. */
+struct fl_slot *shim_announce(enum fl_op op, uint64_t address, uint64_t size);
+void shim_withdraw(struct fl_slot *slot);
+
+/* Puts an event where the monitor will take it before it handles the next fault. */
+void shim_tell(enum fl_cell_kind kind, uint64_t address);
+
+/* start.c: finds or starts the monitor, sends hello. 0 or negative errno. `registers` may be
+   NULL. */
+int shim_hello(struct shim_channel *channel, bool forked);
+
+/* capture.c: installs the handler for --capture=signal, unless the program has its own. */
+void shim_capture_install(void);
+
+/* The break as libc knows it, without a system call; NULL when libc has none. */
+void *shim_program_break(void);
+
+#endif

@@ -1,0 +1,468 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * start.c: how a process meets the monitor: finds the one that FAULTLINE_MONITOR names, or
+ * starts one so that the program cannot tell, then says hello. Runs once in each process image,
+ * in the thread that first calls a hook or in the constructor.
+ */
+#include "../launch.h"
+#include "../userfaultfd.h"
+#include "shim.h"
+#include "sys.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/close_range.h>
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+
+#pragma GCC poison malloc calloc realloc free printf fprintf snprintf dprintf puts fopen
+#pragma GCC poison getenv setenv unsetenv putenv
+
+#define TEXT_MAX      4096
+#define VARIABLES_MAX 4096
+#define MONITOR_NAME  "faultline-monitor"
+#define STARTER_FD    3
+
+extern char **environ;
+
+/* bash defines getenv and setenv itself, so environ is read here. */
+static const char *variable(const char *name)
+{
+	size_t length = strlen(name);
+
+	for (char **e = environ; e && *e; e++)
+		if (strncmp(*e, name, length) == 0 && (*e)[length] == '=')
+			return *e + length + 1;
+	return NULL;
+}
+
+/* The one line that the shim may print. */
+static void say(const char *text)
+{
+	char line[TEXT_MAX + 32] = "faultline: ";
+	size_t length = strlen(line), more = strnlen(text, TEXT_MAX);
+
+	memcpy(line + length, text, more);
+	length += more;
+	line[length++] = '\n';
+	SYS3(SYS_write, 2, line, length);
+}
+
+static char *append(char *end, const char *limit, const char *text)
+{
+	while (*text && end < limit - 1)
+		*end++ = *text++;
+	*end = '\0';
+	return end;
+}
+
+static char *append_number(char *end, const char *limit, uint64_t value, unsigned base)
+{
+	char digits[24];
+	int n = sizeof(digits) - 1;
+
+	digits[n] = '\0';
+	do
+		digits[--n] = "0123456789abcdef"[value % base];
+	while ((value /= base) && n > 0);
+	return append(end, limit, digits + n);
+}
+
+/* ---- starting a monitor ---- */
+
+/* The monitor lies beside this shared object. */
+static int monitor_path(char *path, size_t size)
+{
+	Dl_info info;
+	const char *slash;
+	char *end = path;
+
+	if (!dladdr((void *)&shim_channel, &info) || !info.dli_fname)
+		return -ENOENT;
+	slash = strrchr(info.dli_fname, '/');
+	if (slash && (size_t)(slash + 1 - info.dli_fname) + sizeof(MONITOR_NAME) < size) {
+		memcpy(path, info.dli_fname, (size_t)(slash + 1 - info.dli_fname));
+		end = path + (slash + 1 - info.dli_fname);
+	}
+	append(end, path + size, MONITOR_NAME);
+	return 0;
+}
+
+/* In a grandchild that shares nothing but the starter socket: becomes the monitor. */
+static void become_monitor(const char *path, char *const *arguments, char *const *variables, int fd)
+{
+	uint64_t none = 0;
+	struct sys_sigaction action = {0};
+
+	SYS1(SYS_setsid, 0);
+	for (int signal_number = 1; signal_number <= 64; signal_number++)
+		SYS4(SYS_rt_sigaction, signal_number, &action, 0, sizeof(action.mask));
+	SYS4(SYS_rt_sigprocmask, SIG_SETMASK, &none, 0, sizeof(none));
+	if (fd != STARTER_FD && SYS3(SYS_dup3, fd, STARTER_FD, 0) < 0)
+		SYS1(SYS_exit_group, 127);
+	if (fd == STARTER_FD)
+		SYS3(SYS_fcntl, fd, F_SETFD, 0);
+	SYS3(SYS_close_range, STARTER_FD + 1, ~0u, 0);
+	for (int standard = 0; standard < 3; standard++) {
+		SYS1(SYS_close, standard);
+		SYS4(SYS_openat, AT_FDCWD, "/dev/null", O_RDWR, 0);
+	}
+	SYS3(SYS_execve, path, arguments, variables);
+	SYS1(SYS_exit_group, 127);
+}
+
+/*
+ * Forks twice, so that the monitor is nobody's child here. The first child has no exit signal
+ * (no SIGCHLD, and only wait with __WALL sees it) and is reaped at once; a program that is a
+ * child subreaper would adopt the monitor, so it is none for that moment.
+ */
+static int spawn_monitor(const char *path, char *const *arguments, char *const *variables, int fd)
+{
+	uint64_t all = ~UINT64_C(0), old;
+	int subreaper = 0;
+	long child;
+
+	SYS2(SYS_prctl, PR_GET_CHILD_SUBREAPER, &subreaper);
+	if (subreaper)
+		SYS2(SYS_prctl, PR_SET_CHILD_SUBREAPER, 0);
+	SYS4(SYS_rt_sigprocmask, SIG_SETMASK, &all, &old, sizeof(all));
+	child = SYS5(SYS_clone, 0, 0, 0, 0, 0);
+	if (child == 0) {
+		if (SYS5(SYS_clone, SIGCHLD, 0, 0, 0, 0) == 0)
+			become_monitor(path, arguments, variables, fd);
+		SYS1(SYS_exit_group, 0);
+	}
+	if (child > 0)
+		while (SYS4(SYS_wait4, child, 0, __WALL, 0) == -EINTR)
+			continue;
+	SYS4(SYS_rt_sigprocmask, SIG_SETMASK, &old, 0, sizeof(old));
+	if (subreaper)
+		SYS2(SYS_prctl, PR_SET_CHILD_SUBREAPER, 1);
+	return child < 0 ? (int)child : 0;
+}
+
+struct scratch {
+	struct fl_launch_message message;
+	char path[TEXT_MAX];
+	char name[64], socket[96], pid[32], assignment[96];
+	char command[65536];
+	char *arguments[VARIABLES_MAX];
+	char *variables[VARIABLES_MAX];
+};
+
+/* Splits /proc/self/cmdline behind the monitor's own arguments. */
+static void add_command(struct scratch *s, size_t count)
+{
+	long fd = SYS4(SYS_openat, AT_FDCWD, "/proc/self/cmdline", O_RDONLY | O_CLOEXEC, 0);
+	long size = 0, got;
+
+	if (fd >= 0) {
+		while ((got = SYS3(SYS_read, fd, s->command + size,
+			    sizeof(s->command) - 1 - (size_t)size)) > 0)
+			size += got;
+		SYS1(SYS_close, fd);
+	}
+	s->command[size] = '\0';
+	for (long i = 0; i < size && count < VARIABLES_MAX - 1;
+	     i += (long)strlen(s->command + i) + 1)
+		s->arguments[count++] = s->command + i;
+	s->arguments[count] = NULL;
+}
+
+static int start_monitor_in(struct scratch *s, char *error, size_t error_size)
+{
+	char *e;
+	int pair[2], result;
+	size_t n = 0;
+	uint64_t random = 0;
+	long got;
+
+	SYS3(SYS_getrandom, &random, sizeof(random), 0);
+	e = append(s->name, s->name + sizeof(s->name), "faultline-");
+	e = append_number(e, s->name + sizeof(s->name), (uint64_t)SYS1(SYS_getpid, 0), 10);
+	e = append(e, s->name + sizeof(s->name), "-");
+	append_number(e, s->name + sizeof(s->name), random, 16);
+	append(append(s->socket, s->socket + sizeof(s->socket), "--socket="),
+	    s->socket + sizeof(s->socket), s->name);
+	append_number(append(s->pid, s->pid + sizeof(s->pid), "--pid="), s->pid + sizeof(s->pid),
+	    (uint64_t)SYS1(SYS_getpid, 0), 10);
+	append(append(s->assignment, s->assignment + sizeof(s->assignment),
+		   FL_MONITOR_VARIABLE "="),
+	    s->assignment + sizeof(s->assignment), s->name);
+
+	result = monitor_path(s->path, sizeof(s->path));
+	if (result == 0)
+		result = (int)SYS2(SYS_access, s->path, 1 /* X_OK */);
+	if (result < 0) {
+		char *end = append(error, error + error_size, "no monitor at '");
+
+		end = append(end, error + error_size, s->path);
+		append(end, error + error_size,
+		    "': install faultline-monitor beside libfaultline.so; not traced");
+		return result;
+	}
+
+	s->arguments[n++] = s->path;
+	s->arguments[n++] = s->socket;
+	s->arguments[n++] = s->pid;
+	s->arguments[n++] = (char *)"--starter-fd=3";
+	s->arguments[n++] = (char *)"--preloaded";
+	s->arguments[n++] = (char *)"--";
+	add_command(s, n);
+	n = 0;
+	for (char **v = environ; v && *v && n < VARIABLES_MAX - 1; v++)
+		if (strncmp(*v, "LD_PRELOAD=", 11) != 0 && strncmp(*v, "LD_AUDIT=", 9) != 0)
+			s->variables[n++] = *v;
+	s->variables[n] = NULL;
+
+	result = (int)SYS4(
+	    SYS_socketpair, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair);
+	if (result < 0)
+		return result;
+	result = spawn_monitor(s->path, s->arguments, s->variables, pair[1]);
+	SYS1(SYS_close, pair[1]);
+	got = 0;
+	if (result == 0)
+		do
+			got = SYS3(SYS_read, pair[0], &s->message, sizeof(s->message));
+		while (got == -EINTR);
+	SYS1(SYS_close, pair[0]);
+	if (result == 0 && got != (long)sizeof(s->message)) {
+		append(error, error + error_size,
+		    "the monitor did not start; not traced (is its folder complete?)");
+		result = -EIO;
+	} else if (result == 0 && s->message.kind != FL_LAUNCH_READY) {
+		s->message.text[sizeof(s->message.text) - 1] = '\0';
+		append(append(error, error + error_size - 16, s->message.text),
+		    error + error_size, "; not traced");
+		result = -ECANCELED;
+	}
+	return result;
+}
+
+/* Later images of this program and its children find the monitor by their environment. */
+static int remember_monitor(const char *assignment)
+{
+	size_t count = 0, size, text = strlen(assignment) + 1;
+	char **copy;
+	long page;
+
+	while (environ && environ[count])
+		count++;
+	size = (count + 2) * sizeof(char *) + text;
+	page = SYS6(SYS_mmap, 0, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (page < 0)
+		return (int)page;
+	copy = (char **)page;
+	for (size_t i = 0; i < count; i++)
+		copy[i] = environ[i];
+	copy[count] = memcpy((char *)(copy + count + 2), assignment, text);
+	copy[count + 1] = NULL;
+	environ = copy;
+	return 0;
+}
+
+/* Starts a monitor; `name` gets its socket's name. */
+static int start_monitor(char *name, size_t name_size, char *error, size_t error_size)
+{
+	struct scratch *s;
+	int result;
+	long page = SYS6(SYS_mmap, 0, sizeof(*s), PROT_READ | PROT_WRITE,
+	    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (page < 0)
+		return (int)page;
+	s = (struct scratch *)page;
+	result = start_monitor_in(s, error, error_size);
+	if (result == 0) {
+		append(name, name + name_size, s->name);
+		result = remember_monitor(s->assignment);
+	}
+	SYS2(SYS_munmap, page, sizeof(*s));
+	return result;
+}
+
+/* ---- hello ---- */
+
+static int monitor_connect(const char *name)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	size_t length = strlen(name);
+	long fd, result;
+
+	if (length + 1 > sizeof(address.sun_path))
+		return -EINVAL;
+	memcpy(address.sun_path + 1, name, length);
+	fd = SYS3(SYS_socket, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return (int)fd;
+	do
+		result = SYS3(SYS_connect, fd, &address,
+		    offsetof(struct sockaddr_un, sun_path) + 1 + length);
+	while (result == -EINTR);
+	if (result < 0) {
+		SYS1(SYS_close, fd);
+		return (int)result;
+	}
+	return (int)fd;
+}
+
+/* By the system call, or by the device for users whom the administrator let use it. */
+static int userfaultfd_open(void)
+{
+	long fd = SYS1(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK), device;
+
+	if (fd >= 0)
+		return (int)fd;
+	device = SYS4(SYS_openat, AT_FDCWD, "/dev/userfaultfd", O_RDWR | O_CLOEXEC, 0);
+	if (device < 0)
+		return (int)fd;
+	fd = SYS3(SYS_ioctl, device, USERFAULTFD_IOC_NEW, O_CLOEXEC | O_NONBLOCK);
+	SYS1(SYS_close, device);
+	return (int)fd;
+}
+
+static int send_hello(int socket, const struct fl_hello *hello, int fd)
+{
+	struct iovec part = {(void *)hello, sizeof(*hello)};
+	union {
+		struct cmsghdr header;
+		char space[CMSG_SPACE(sizeof(int))];
+	} control = {{0}};
+	struct msghdr message = {.msg_iov = &part,
+	    .msg_iovlen = 1,
+	    .msg_control = &control,
+	    .msg_controllen = sizeof(control)};
+	long result;
+
+	control.header.cmsg_level = SOL_SOCKET;
+	control.header.cmsg_type = SCM_RIGHTS;
+	control.header.cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(&control.header), &fd, sizeof(fd));
+	do
+		result = SYS3(SYS_sendmsg, socket, &message, MSG_NOSIGNAL);
+	while (result == -EINTR);
+	return result < 0 ? (int)result : 0;
+}
+
+static int receive_welcome(int socket, struct fl_welcome *welcome, int *area_fd)
+{
+	struct iovec part = {welcome, sizeof(*welcome)};
+	union {
+		struct cmsghdr header;
+		char space[CMSG_SPACE(sizeof(int))];
+	} control = {{0}};
+	struct msghdr message = {.msg_iov = &part,
+	    .msg_iovlen = 1,
+	    .msg_control = &control,
+	    .msg_controllen = sizeof(control)};
+	long result;
+
+	do
+		result = SYS3(SYS_recvmsg, socket, &message, MSG_CMSG_CLOEXEC);
+	while (result == -EINTR);
+	if (result != (long)sizeof(*welcome))
+		return result < 0 ? (int)result : -EPIPE;
+	if (message.msg_controllen >= CMSG_LEN(sizeof(int)) &&
+	    control.header.cmsg_type == SCM_RIGHTS)
+		memcpy(area_fd, CMSG_DATA(&control.header), sizeof(*area_fd));
+	return 0;
+}
+
+static int create_doorbell(struct shim_channel *channel)
+{
+	long at;
+
+	if (channel->doorbell)
+		return 0;
+	at = SYS6(SYS_mmap, 0, FL_DOORBELL_PAGES * 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS,
+	    -1, 0);
+	if (at < 0)
+		return (int)at;
+	channel->doorbell = (uint8_t *)at;
+	return 0;
+}
+
+static int map_area(struct shim_channel *channel, int fd)
+{
+	long at;
+
+	if (fd < 0)
+		return -EPROTO;
+	at = SYS6(SYS_mmap, 0, sizeof(struct fl_area), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	SYS1(SYS_close, fd);
+	if (at < 0)
+		return (int)at;
+	if (channel->area)
+		SYS2(SYS_munmap, channel->area, sizeof(*channel->area));
+	channel->area = (struct fl_area *)at;
+	return 0;
+}
+
+int shim_hello(struct shim_channel *channel, bool forked)
+{
+	struct fl_hello hello = {.version = FL_PROTOCOL_VERSION,
+	    .forked = forked,
+	    .pid = channel->state->pid,
+	    .program_break = channel->state->program_break,
+	    .state = (uint64_t)channel->state};
+	struct fl_welcome welcome = {0};
+	const char *name = variable(FL_MONITOR_VARIABLE);
+	char own_name[64] = "", error[TEXT_MAX] = "";
+	int uffd, socket = -1, area_fd = -1, result;
+
+	uffd = userfaultfd_open();
+	if (uffd < 0) {
+		if (!name)
+			say("the kernel refuses userfaultfd here; not traced "
+			    "(`faultline check` tells what would permit it)");
+		return uffd;
+	}
+	result = create_doorbell(channel);
+	if (result < 0)
+		goto out;
+	hello.doorbell = (uint64_t)channel->doorbell;
+	hello.doorbell_size = FL_DOORBELL_PAGES * 4096;
+	SYS_REGISTERS(&hello.registers);
+
+	if (name) {
+		socket = monitor_connect(name);
+	} else if (!forked) { /* only preloaded */
+		result = start_monitor(own_name, sizeof(own_name), error, sizeof(error));
+		if (result < 0)
+			goto out;
+		socket = monitor_connect(own_name);
+	}
+	if (socket < 0) {
+		result = socket;
+		goto out;
+	}
+	result = send_hello(socket, &hello, uffd);
+	if (result == 0)
+		result = receive_welcome(socket, &welcome, &area_fd);
+	if (result == 0 && welcome.status < 0) {
+		welcome.text[sizeof(welcome.text) - 1] = '\0';
+		append(error, error + sizeof(error), welcome.text);
+		result = welcome.status;
+	}
+	if (result == 0)
+		result = map_area(channel, area_fd);
+	else if (area_fd >= 0)
+		SYS1(SYS_close, area_fd);
+	if (result == 0) /* Yama lets only descendants be read otherwise */
+		SYS2(SYS_prctl, PR_SET_PTRACER, welcome.monitor_pid);
+out:
+	if (socket >= 0)
+		SYS1(SYS_close, socket);
+	SYS1(SYS_close, uffd);
+	if (result < 0 && error[0])
+		say(error);
+	return result;
+}

@@ -1,0 +1,251 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=bash
+# A traced program cannot tell that it is traced: what it sees of itself and its surroundings, and
+# what others see of it, is as without. Most of it is asked of the test program `probe`.
+
+load helpers
+
+setup() {
+	cd "$BATS_TEST_TMPDIR" || return
+	requires userfaultfd
+}
+
+# What a program sees that was started by another: the name of its own files, for one.
+probe() {
+	same_as_untraced "$PROGRAMS/probe" "$@"
+	cat untraced.out
+}
+
+# some_faults TRACE [NUMBER]: it has more than so many.
+some_faults() {
+	(($(trace_count "$1" fault) > ${2:-50}))
+}
+
+@test "status, descriptors, threads, limits, rights, group and session" {
+	probe process
+	some_faults recorded.jsonl
+	some_faults preloaded.jsonl
+}
+
+@test "signal dispositions and alternate stack" {
+	probe signals
+}
+
+# three_ways COMMAND...: runs a shell command line that gets the words to put before its program as
+# arguments: none, those of `faultline record`, and those of LD_PRELOAD. Whatever it writes to the
+# file `said` is the same three times.
+three_ways() {
+	local way
+	for way in untraced recorded preloaded; do
+		case $way in
+		untraced) set -- "$1" ;;
+		recorded) set -- "$1" "$FAULTLINE" record --quiet --output="$PWD/recorded.jsonl" -- ;;
+		preloaded) set -- "$1" env LD_PRELOAD="$SHIM" FAULTLINE_OUTPUT="$PWD/preloaded.jsonl" ;;
+		esac
+		timeout -k 5 60 bash -c "$1" bash "${@:2}" 3>&- 4>&-
+		mv said $way.said
+	done
+	cat untraced.said
+	diff untraced.said recorded.said
+	diff untraced.said preloaded.said
+	assert_complete recorded.jsonl
+	wait_until has_ended preloaded.jsonl
+}
+
+@test "signal mask, ignored signals, umask, limits and priority are those of the caller" {
+	# shellcheck disable=SC2016
+	three_ways 'trap "" HUP USR2 CHLD; umask 027; ulimit -n 64
+		exec nice -n 5 env --block-signal=USR1,TERM "$@" "$PROGRAMS/probe" process >said'
+	grep -q -E 'SigBlk:.*4200$' untraced.said
+	grep -q -E 'SigIgn:.*10801$' untraced.said
+	grep -q -E 'Umask:.*0027$' untraced.said
+	grep -q -E 'nice 5' untraced.said
+}
+
+@test "no child to wait for, no SIGCHLD" {
+	probe children
+	grep -q 'wait: -1 10' untraced.out
+}
+
+@test "the environment is kept, the user's LD_PRELOAD in it" {
+	probe environment
+	# shellcheck disable=SC2016
+	three_ways 'export LD_PRELOAD=$(ls /usr/lib/*/libjemalloc.so.2)
+		[[ $1 != env ]] || set -- env LD_PRELOAD="$SHIM:$LD_PRELOAD" "${@:3}"
+		"$@" "$PROGRAMS/probe" environment >said'
+	grep -q 'preloaded: .*libjemalloc' untraced.said
+}
+
+@test "errno and results of memory functions" {
+	probe errno
+}
+
+@test "hints, fixed places, reservations, zeroes and shared pages" {
+	probe mappings
+}
+
+@test "fork without exec" {
+	probe fork 5
+	(($(trace_count recorded.jsonl process '.event == "fork"') == 5))
+	(($(trace_lines recorded.jsonl fault .pid | sort -u | wc -l) == 6))
+}
+
+# bats test_tags=slow
+@test "a thousand short children" {
+	probe fork 1000
+	(($(trace_lines recorded.jsonl process 'select(.event == "exit") | .pid' | sort -u | wc -l) == 1001))
+}
+
+@test "vfork, posix_spawn, system and popen" {
+	probe spawn
+}
+
+@test "a chain of exec" {
+	probe exec 6
+	(($(trace_count recorded.jsonl process '.event == "exec"') >= 5))
+	(($(trace_lines recorded.jsonl process .pid | sort -u | wc -l) == 1))
+}
+
+@test "many short threads" {
+	probe threads 400
+}
+
+@test "a program that closes every descriptor" {
+	probe closeall "$PWD/said"
+	[[ $(<said) == "the first descriptor is 0" ]]
+	some_faults recorded.jsonl 100
+}
+
+@test "a program started with its standard files closed" {
+	# shellcheck disable=SC2016
+	three_ways '"$@" bash -c "ls /proc/self/fd >said" <&- >&- 2>&-'
+	# shellcheck disable=SC2016
+	three_ways '"$@" bash -c "ls /proc/self/fd >said; cat >>said" <<<input 2>&-'
+}
+
+@test "a program that may not be read: PR_SET_DUMPABLE 0" {
+	probe dumpable
+	some_faults recorded.jsonl 300
+}
+
+@test "a program that gives up its user" {
+	requires root
+	probe drop
+	some_faults recorded.jsonl 300
+}
+
+@test "a program that changes its root" {
+	requires root
+	mkdir root
+	probe chroot "$PWD/root"
+	some_faults recorded.jsonl 300
+}
+
+@test "a program that may have one thread only" {
+	probe unshare
+}
+
+@test "a program that handles faults of its own ranges" {
+	same_as_untraced "$PROGRAMS/own_userfaultfd" 2000
+	grep -q 'served 2000' untraced.out
+}
+
+@test "a program that handles SIGSEGV and SIGBUS" {
+	same_as_untraced "$PROGRAMS/segv" 200
+	some_faults recorded.jsonl
+}
+
+@test "signals end the program as without" {
+	local signal
+	for signal in SEGV BUS KILL TERM ABRT; do
+		probe killed "$(kill -l $signal)"
+		[[ $(<untraced.status) == $((128 + $(kill -l $signal))) ]]
+		trace_lines recorded.jsonl process 'select(.event == "exit") | .signal' |
+			grep -q -x "$(kill -l $signal)"
+	done
+}
+
+@test "exit status" {
+	local status
+	for status in 0 1 125 127 255; do
+		probe exit $status
+	done
+}
+
+@test "a pipe ends when the program does" {
+	local how
+	for how in record preload; do
+		local start=$SECONDS
+		case $how in
+		record) set -- "$FAULTLINE" record --quiet --output=pipe.jsonl ;;
+		preload) set -- env LD_PRELOAD="$SHIM" FAULTLINE_OUTPUT=pipe.jsonl ;;
+		esac
+		timeout -k 5 30 bash -c '"$@" 2>&1 3>&- 4>&- | cat' bash "$@" \
+			"$PROGRAMS/probe" exit 0 >said
+		grep -q -x 'probe: leaving' said
+		((SECONDS - start < 20))
+		wait_until has_ended pipe.jsonl
+	done
+}
+
+@test "bash counts what is in its pipes" {
+	touch one two three
+	for _ in 1 2 3; do
+		# shellcheck disable=SC2016
+		same_as_untraced bash -c 'ls one two three | wc; echo a b | wc -w; x=$(echo y); echo $x'
+	done
+}
+
+@test "a child without the environment goes on, untraced" {
+	same_as_untraced bash -c 'env -i /bin/ls -d /; echo $?; exit 3'
+}
+
+@test "record waits for a daemon" {
+	run_faultline record --output=trace.jsonl -- "$PROGRAMS/probe" daemon "$PWD/said"
+	# Before record returned, the daemon was done and its faults were written.
+	[[ $(<said) == "daemon: done" ]]
+	assert_complete trace.jsonl
+	local daemon
+	daemon=$(trace_lines trace.jsonl process .pid | uniq | tail -n 1)
+	(($(trace_lines trace.jsonl fault "select(.pid == $daemon) | 1" | wc -l) > 1000))
+}
+
+@test "a daemon that was only preloaded is traced to its end" {
+	run_command env LD_PRELOAD="$SHIM" FAULTLINE_OUTPUT="$PWD/trace.jsonl" \
+		"$PROGRAMS/probe" daemon "$PWD/said"
+	wait_until test -s said
+	[[ $(<said) == "daemon: done" ]]
+	wait_until has_ended trace.jsonl
+	assert_complete trace.jsonl
+}
+
+@test "no monitor is left behind" {
+	run_faultline record --quiet --output="$PWD/one.jsonl" -- true
+	run_command env LD_PRELOAD="$SHIM" FAULTLINE_OUTPUT="$PWD/two.jsonl" true
+	wait_until has_ended two.jsonl
+	# Monitors keep their trace open; ours are known by that.
+	wait_until no_process_holds "$PWD"
+}
+
+# no_process_holds FOLDER: has no process a file of the folder open?
+no_process_holds() {
+	! find /proc/[0-9]*/fd -lname "$1/*" 2>/dev/null | grep -q -v "^/proc/$$/"
+}
+
+@test "no follow: children are not traced" {
+	run_faultline record --quiet --no-follow --output=trace.jsonl -- \
+		bash -c '/bin/ls / >/dev/null; (exit 3); exec /bin/ls -d /'
+	[[ $output == / ]]
+	assert_complete trace.jsonl
+	(($(trace_lines trace.jsonl fault .pid | sort -u | wc -l) == 1))
+}
+
+@test "a program's own words are its own: nothing on stdout, one line on stderr" {
+	run_faultline record --output=trace.jsonl -- sh -c 'echo out; echo err >&2'
+	[[ $output == out ]]
+	(($(wc -l <stderr) == 2))
+	grep -q -x err stderr
+	run_faultline record --quiet --output=trace.jsonl -- sh -c 'echo out; echo err >&2'
+	[[ $output == out ]]
+	[[ $(<stderr) == err ]]
+}

@@ -1,0 +1,41 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: MIT
+# bats file_tags=unit
+# unit.bats: the programs of tests/unit, each of which checks a part of the monitor on its own and
+# prints a line for each of its cases.
+
+load helpers
+
+# run_unit NAME: runs it, shows its cases, and passes on a case that was skipped.
+run_unit() {
+	run_command --time 120 "$UNIT/$1" || return
+	grep -q '^ok ' stdout || fail "$1 checked nothing"
+	if grep -q ' # skip ' stdout; then
+		skip "$(sed -n 's/^ok \(.*\) # skip \(.*\)/\1: \2;/p' stdout | tr '\n' ' ')"
+	fi
+}
+
+@test "queue: events keep their order, and waiting ends" {
+	run_unit queue
+}
+
+@test "line: every event's line has its keys, in order, as valid JSON" {
+	run_unit line
+}
+
+@test "line_fault: fault lines are what jansson would write" {
+	run_unit line_fault
+}
+
+@test "output: only traces are replaced, and a cut trace stays readable" {
+	run_unit output
+}
+
+@test "writer: a trace from its first line to its last, on a full disk too" {
+	run_unit writer
+}
+
+@test "symbols: names from every place where they may stand" {
+	requires command:nm command:xz command:gcc
+	run_unit symbols
+}
