@@ -205,7 +205,7 @@ untraced_but_runs() {
 	[[ $(</proc/sys/vm/unprivileged_userfaultfd) == 0 ]] ||
 		skip "vm.unprivileged_userfaultfd lets everybody use it"
 	local status=0
-	as_nobody timeout -k 5 60 "$FAULTLINE" record -- sh -c 'echo right >ran' \
+	"${AS_NOBODY[@]}" timeout -k 5 60 "$FAULTLINE" record -- sh -c 'echo right >ran' \
 		>stdout 2>stderr || status=$?
 	cat stderr
 	[[ $status == 125 && ! -s stdout && ! -e $NOBODY_FOLDER/ran ]]
@@ -213,7 +213,7 @@ untraced_but_runs() {
 	(($(wc -l <stderr) == 1))
 
 	status=0
-	as_nobody env LD_PRELOAD="$SHIM" timeout -k 5 60 sh -c 'echo right; exit 7' \
+	"${AS_NOBODY[@]}" env LD_PRELOAD="$SHIM" timeout -k 5 60 sh -c 'echo right; exit 7' \
 		>stdout 2>stderr || status=$?
 	cat stderr
 	[[ $status == 7 && $(<stdout) == right ]]

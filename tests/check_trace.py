@@ -326,6 +326,14 @@ class Comparison:
             self.trace.stacks.get(alloc.get("stack")), note["alloc_functions"])
         return problem and "allocation's " + problem
 
+    def is_header(self, fault):
+        """A touch by malloc itself, which writes a header before it returns the memory."""
+        stack = fault["in"][3]
+        if fault["served"] != "native" or not stack:
+            return False
+        module = self.trace.modules.get(stack["frames"][0].get("module"), {"path": ""})
+        return os.path.basename(module["path"]).startswith("libc.so")
+
     def run(self, notes):
         """A page's notes and its faults, both in order, must be the same."""
         noted, faulted = collections.defaultdict(list), collections.defaultdict(list)
@@ -340,7 +348,7 @@ class Comparison:
                 if fault["at"] // size in pages:
                     faulted[fault["pid"], size, fault["at"] // size].append(fault)
         for page, page_notes in noted.items():
-            faults = faulted[page]
+            faults = [fault for fault in faulted[page] if not self.is_header(fault)]
             if len(faults) != len(page_notes):
                 self.problems.add(
                     f"{len(faults)} faults instead of {len(page_notes)} in the page of",

@@ -77,7 +77,10 @@ make_sources() {
 }
 
 @test "ls -lR of a large tree" {
-	real ls -lR /usr/include /usr/share/doc
+	# ls frees after each folder: one large one gives it work.
+	mkdir many
+	(cd many && seq -f 'a file with number %g' 4000 | xargs -d '\n' touch)
+	real ls -lR /usr/include /usr/share/doc "$PWD/many"
 	roots recorded.jsonl '_start|main'
 }
 

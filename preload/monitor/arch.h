@@ -32,6 +32,10 @@ void arch_from_shim(struct registers *registers, const struct fl_registers *save
 /* True when `code` is where the kernel makes a signal handler return to. */
 bool arch_is_signal_return(const uint8_t *code);
 
+/* True when `code` is where a function that makecontext started returns to. */
+#define ARCH_CONTEXT_END_BYTES 10
+bool arch_is_context_end(const uint8_t *code);
+
 /* Where, from the stack pointer after the handler's return, the interrupted registers lie. */
 extern const uint32_t arch_signal_offset[ARCH_REGISTERS];
 

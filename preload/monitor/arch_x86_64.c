@@ -46,6 +46,16 @@ bool arch_is_signal_return(const uint8_t *code)
 	return memcmp(code, restore, sizeof(restore)) == 0;
 }
 
+bool arch_is_context_end(const uint8_t *code)
+{
+	/* glibc's __start_context: mov %rbx,%rsp; mov (%rsp),%rdi; test %rdi,%rdi. Its unwind
+	   table takes the link to the next context for a return address. */
+	static const uint8_t start_context[ARCH_CONTEXT_END_BYTES] = {
+	    0x48, 0x89, 0xdc, 0x48, 0x8b, 0x3c, 0x24, 0x48, 0x85, 0xff};
+
+	return memcmp(code, start_context, sizeof(start_context)) == 0;
+}
+
 /* The kernel's struct rt_sigframe behind its return address is a ucontext_t. */
 #define SAVED(greg) (uint32_t)(offsetof(ucontext_t, uc_mcontext.gregs) + 8 * (greg))
 

@@ -383,7 +383,12 @@ void fault_handle(
 	if (c.has_registers) {
 		unwound = unwind_by_rules(
 		    s->unwinder, p->space, &c.registers, &c.view, &s->unwound);
-		if (!unwound) {
+		if (!unwound && interval_find(&p->regions, c.registers.r[ARCH_SP])) {
+			/* A stack in traced memory has holes: it is read word by word. */
+			unwind_fully(
+			    s->unwinder, &p->space, p->pid, &c.registers, &c.view, &s->unwound);
+			unwound = true;
+		} else if (!unwound) {
 			c.view.start = c.registers.r[ARCH_SP];
 			c.view.size =
 			    remote_read(p, c.view.start, s->stack_copy, STACK_COPY_BYTES);
@@ -426,7 +431,8 @@ void fault_native(struct service *s, struct process *p, const struct interval *r
 
 	if (s->perf && !origin->populated &&
 	    perf_find_sample(s->perf, p->pid, page, page + PAGE_BYTES, &sample)) {
-		c.ts = sample.ts;
+		/* What was here before went earlier, though it was seen later. */
+		c.ts = sample.ts > p->gone_ns ? sample.ts : p->gone_ns;
 		c.origin = sample.kernel ? ORIGIN_KERNEL : ORIGIN_USER;
 		address = sample.addr;
 		tid = sample.tid;

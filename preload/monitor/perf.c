@@ -399,8 +399,14 @@ static void handle_record(struct perf *perf, const uint8_t *record, size_t size)
 		    record_time(record, size));
 		break;
 	case PERF_RECORD_MMAP2:
-		h->mapped(h->context, (int32_t)map->pid, (int32_t)map->tid, map->addr, map->len,
-		    map->prot, map->flags, map->ino != 0, record_time(record, size));
+		h->mapped(h->context, (int32_t)map->pid, (int32_t)map->tid,
+		    &(struct perf_mapping){.start = map->addr,
+			.size = map->len,
+			.prot = map->prot,
+			.flags = map->flags,
+			.file = map->ino != 0,
+			.heap = strcmp(map->filename, "[heap]") == 0},
+		    record_time(record, size));
 		break;
 	case PERF_RECORD_LOST: /* header, id, lost */
 		h->lost(h->context, ((const uint64_t *)(const void *)record)[2]);

@@ -32,6 +32,12 @@ struct perf_sample {
 	uint8_t stack[PERF_STACK_BYTES];
 };
 
+struct perf_mapping {
+	uint64_t start, size;
+	uint32_t prot, flags; /* flags: MAP_SHARED or MAP_PRIVATE, and few more */
+	bool file, heap;      /* heap: brk grew */
+};
+
 /* What the side-band tells; perf.c calls these while it drains. */
 struct perf_handler {
 	void *context;
@@ -39,8 +45,8 @@ struct perf_handler {
 	void (*exited)(void *context, int32_t pid, int32_t tid, uint64_t ts);
 	void (*named)(void *context, int32_t pid, int32_t tid, const char *name, bool exec,
 	    uint64_t ts);
-	void (*mapped)(void *context, int32_t pid, int32_t tid, uint64_t start, uint64_t size,
-	    uint32_t prot, uint32_t flags, bool file, uint64_t ts);
+	void (*mapped)(void *context, int32_t pid, int32_t tid,
+	    const struct perf_mapping *mapping, uint64_t ts);
 	void (*lost)(void *context, uint64_t records);
 };
 

@@ -195,8 +195,29 @@ static void forget_arenas(struct process *p, uint64_t start, uint64_t end)
 void region_cut(struct service *s, struct process *p, uint64_t start, uint64_t size,
     enum region_end_reason reason, uint64_t ts)
 {
+	p->gone_ns = ts;
 	forget_arenas(p, start, start + size);
 	cut(p, start, start + size, end_piece, &(struct ending){s, p, reason, ts});
+}
+
+void region_unmapped(struct service *s, struct process *p, uint64_t start, uint64_t size,
+    enum region_end_reason reason, uint64_t ts)
+{
+	uint64_t end = start + size, ioctls;
+
+	for (uint64_t at = start; at < end;) {
+		const struct interval *piece = interval_next(&p->regions, at);
+		uint64_t from, to;
+
+		if (!piece || piece->start >= end)
+			break;
+		from = piece->start > start ? piece->start : start;
+		to = piece->end < end ? piece->end : end;
+		/* The kernel refuses to register what is not mapped. */
+		if (uffd_register(p->uffd, from, to - from, &ioctls) < 0)
+			region_cut(s, p, from, to - from, reason, ts);
+		at = to;
+	}
 }
 
 struct moving {
@@ -222,6 +243,7 @@ void region_move(struct service *s, struct process *p, uint64_t from, uint64_t t
 {
 	struct moving m = {.process = p, .from = from, .to = to};
 
+	p->gone_ns = ts;
 	cut(p, from, from + size, move_piece, &m);
 	region_cut(s, p, to, size, REGION_END_REPLACE, ts);
 	for (const struct interval *piece = interval_next(&m.moved, 0); piece;
@@ -259,9 +281,9 @@ void region_end_all(
 struct mapped {
 	struct service *service;
 	struct process *process;
-	uint64_t ts;
+	const struct region_origin *origin;
 	uint64_t file_end; /* of the last file mapping: bss follows it */
-	bool file_is_shim, inherited;
+	bool file_is_shim;
 };
 
 static bool is_ours(const struct process *p, const struct mapping *m)
@@ -273,11 +295,7 @@ static bool take_mapped(void *context, const struct mapping *m)
 {
 	struct mapped *c = context;
 	struct process *p = c->process;
-	struct region_origin origin = {.source = FL_SOURCE_LATE,
-	    .tid = p->pid,
-	    .prot = m->prot,
-	    .flags = MAP_PRIVATE | MAP_ANONYMOUS,
-	    .ts = c->ts};
+	struct region_origin origin = *c->origin;
 	size_t length = strlen(m->path), shim = strlen(SHIM_NAME);
 	bool bss = m->start == c->file_end;
 
@@ -290,19 +308,26 @@ static bool take_mapped(void *context, const struct mapping *m)
 	if (m->inode || m->shared || !(m->prot & PROT_WRITE) || is_ours(p, m) ||
 	    (bss && c->file_is_shim))
 		return true;
+	origin.prot = m->prot;
+	origin.flags = MAP_PRIVATE | MAP_ANONYMOUS;
 	if (bss)
 		origin.source = FL_SOURCE_BSS;
+	else if (c->origin->source == FL_SOURCE_BSS)
+		return true;
 	else if (strcmp(m->path, "[heap]") == 0)
 		origin.source = FL_SOURCE_BRK;
 	else if (m->path[0] == '[' && strncmp(m->path, "[anon", 5) != 0)
 		return true; /* the stack, and what is the kernel's */
+	else
+		origin.source = FL_SOURCE_LATE;
 	region_cover(c->service, p, m->start, m->end - m->start, &origin);
 	return true;
 }
 
-void region_add_mapped(struct service *s, struct process *p, uint64_t ts)
+void region_add_mapped(
+    struct service *s, struct process *p, const struct region_origin *origin)
 {
-	struct mapped context = {.service = s, .process = p, .ts = ts};
+	struct mapped context = {.service = s, .process = p, .origin = origin};
 
 	maps_read(p->pid, take_mapped, &context);
 }

@@ -15,6 +15,9 @@
 #define HUGE_MASK  0x3f
 #define HUGE_USUAL (2u << 20)
 
+/* Shims claim cells one after the other; a gap of more than this is the end. */
+#define CELLS_AHEAD 64u
+
 /* ---- requests ---- */
 
 static struct region_origin origin_of(struct service *s, struct process *p,
@@ -100,7 +103,8 @@ static void do_alloc(
 {
 	const uint64_t *a = slot->argument;
 	struct region_origin origin = origin_of(s, p, slot, FL_SOURCE_MALLOC_MMAP, ts);
-	struct interval allocation = {.start = a[0], .end = a[0] + (a[1] ? a[1] : 1)};
+	struct interval allocation = {
+	    .start = a[0], .end = a[0] + (a[1] ? a[1] : 1), .base = ts};
 	struct interval *before;
 	struct event_alloc *event;
 
@@ -134,6 +138,19 @@ static void do_alloc(
 	}
 }
 
+/* The bss of a module that is being loaded must be registered before its code runs. */
+static void do_loaded(
+    struct service *s, struct process *p, const struct fl_slot *slot, uint64_t ts)
+{
+	struct region_origin origin;
+
+	if (s->perf && !p->space->stale && !p->late_count)
+		return; /* perf would have told of new mappings */
+	origin = origin_of(s, p, slot, FL_SOURCE_BSS, ts);
+	origin.catch_up = true;
+	region_add_mapped(s, p, &origin);
+}
+
 static int64_t handle(struct service *s, struct process *p, const struct fl_slot *slot)
 {
 	uint64_t ts = service_now();
@@ -157,6 +174,13 @@ static int64_t handle(struct service *s, struct process *p, const struct fl_slot
 	case FL_OP_BREAK:
 		origin = origin_of(s, p, slot, FL_SOURCE_BRK, ts);
 		break_to(s, p, slot->argument[0], &origin);
+		return 0;
+	case FL_OP_LOADED:
+		do_loaded(s, p, slot, ts);
+		return 0;
+	case FL_OP_YIELD:
+		uffd_unregister(p->uffd, slot->argument[0], slot->argument[1]);
+		region_cut(s, p, slot->argument[0], slot->argument[1], REGION_END_REPLACE, ts);
 		return 0;
 	case FL_OP_DRAIN:
 		request_drain_cells(s, p->shared, true);
@@ -226,8 +250,8 @@ static void take_cell(struct service *s, const struct fl_cell *cell)
 		return;
 	}
 	allocation = interval_find(&p->allocations, cell->address);
-	if (!allocation || allocation->start != cell->address)
-		return; /* allocated before tracing, or below the threshold */
+	if (!allocation || allocation->start != cell->address || allocation->base > cell->ts)
+		return; /* allocated before tracing, or below the threshold, or again since */
 	thread_get(s, p, cell->tid, cell->ts);
 	event = writer_reserve(s->writer, EVENT_FREE, sizeof(*event), cell->ts);
 	event->pid = p->pid;
@@ -237,24 +261,38 @@ static void take_cell(struct service *s, const struct fl_cell *cell)
 	interval_remove(&p->allocations, allocation->start);
 }
 
+/*
+ * Takes what is published, in order, from the first cell that was not taken at the last look. A
+ * shim that is between claiming and publishing holds up its own cell only: what that cell will
+ * tell has not happened yet. `all` looks at every cell.
+ */
 void request_drain_cells(struct service *s, struct shared_area *shared, bool all)
 {
 	struct fl_area *area = shared->area;
-	uint32_t next = __atomic_load_n(&area->next_cell, __ATOMIC_ACQUIRE);
-	uint32_t count = all ? FL_CELLS : next - shared->next_cell;
-	uint32_t full;
+	uint32_t at = shared->next_cell, empty = 0, full;
+	uint32_t most_empty = all ? FL_CELLS : CELLS_AHEAD;
+	bool waiting = false;
 
-	if (count > FL_CELLS)
-		count = FL_CELLS;
-	for (uint32_t i = next - count; count; i++, count--) {
-		struct fl_cell *cell = &area->cells[i % FL_CELLS];
+	for (uint32_t seen = 0; seen < FL_CELLS && empty < most_empty; seen++, at++) {
+		struct fl_cell *cell = &area->cells[at % FL_CELLS];
 
-		if (__atomic_load_n(&cell->state, __ATOMIC_ACQUIRE) != FL_CELL_FULL)
-			continue;
-		take_cell(s, cell);
-		__atomic_store_n(&cell->state, FL_CELL_EMPTY, __ATOMIC_RELEASE);
+		switch (__atomic_load_n(&cell->state, __ATOMIC_ACQUIRE)) {
+		case FL_CELL_FULL:
+			take_cell(s, cell);
+			__atomic_store_n(&cell->state, FL_CELL_EMPTY, __ATOMIC_RELEASE);
+			empty = 0;
+			if (!waiting)
+				shared->next_cell = at + 1;
+			break;
+		case FL_CELL_CLAIMED:
+			empty = 0;
+			waiting = true;
+			break;
+		default:
+			empty++;
+			break;
+		}
 	}
-	shared->next_cell = next;
 	full = __atomic_load_n(&area->full, __ATOMIC_RELAXED);
 	if (full != shared->full) {
 		service_lost(s, LOST_EVENTS, full - shared->full, "no room for free events");
@@ -418,7 +456,8 @@ static int attach(struct service *s, const struct fl_hello *hello, int32_t pid, 
 	p->state = hello->state;
 	p->program_break = hello->program_break;
 	thread_get(s, p, pid, ts);
-	region_add_mapped(s, p, ts);
+	region_add_mapped(
+	    s, p, &(struct region_origin){.source = FL_SOURCE_COUNT, .tid = pid, .ts = ts});
 	return 0;
 }
 

@@ -25,7 +25,7 @@
 #define SPIN_PAUSE_NS 2000000u	/* no spinning after somebody else wanted the processor */
 #define SPIN_GAP_NS   30000u	/* a turn of the spin loop that took longer was preempted */
 #define TICK_MS	      100	/* the safety net and whatever has a time */
-#define LATE_NS	      3000000u	/* a hook reports its mapping within this */
+#define LATE_NS	      50000000u /* a hook reports its mapping within this */
 #define LINGER_NS     50000000u /* a child may be between exec and hello */
 
 /* epoll data: a process's userfaultfd is its pointer, its pidfd the pointer plus 1. */
@@ -141,18 +141,17 @@ static void on_named(
 	thread_named(s, pid, tid, name, ts);
 }
 
-static void on_mapped(void *context, int32_t pid, int32_t tid, uint64_t start, uint64_t size,
-    uint32_t prot, uint32_t flags, bool file, uint64_t ts)
+static void on_mapped(void *context, int32_t pid, int32_t tid,
+    const struct perf_mapping *mapping, uint64_t ts)
 {
 	struct service *s = context;
 	struct process *p = process_by_pid(s, pid);
-	struct late_mapping *late;
 
 	if (!p || !p->space)
 		return;
-	if (prot & PROT_EXEC)
+	if (mapping->prot & PROT_EXEC)
 		p->space->stale = true;
-	if (file || (flags & (MAP_GROWSDOWN | MAP_SHARED)))
+	if (mapping->file || (mapping->flags & (MAP_GROWSDOWN | MAP_SHARED)))
 		return;
 	if (p->late_count == p->late_room) {
 		size_t room = p->late_room ? p->late_room * 2 : 16;
@@ -163,8 +162,9 @@ static void on_mapped(void *context, int32_t pid, int32_t tid, uint64_t start, u
 		p->late = grown;
 		p->late_room = room;
 	}
-	late = &p->late[p->late_count++];
-	*late = (struct late_mapping){start, size, ts + LATE_NS, tid, flags};
+	p->late[p->late_count++] = (struct late_mapping){.mapping = *mapping,
+	    .due_ns = ts + LATE_NS,
+	    .tid = tid};
 }
 
 static void on_lost(void *context, uint64_t records)
@@ -197,7 +197,7 @@ static void handle_event(struct service *s, struct process *p, const struct uffd
 	case UFFD_EVENT_UNMAP:
 		start = m->arg.remove.start;
 		end = m->arg.remove.end;
-		region_cut(s, p, start, end - start,
+		region_unmapped(s, p, start, end - start,
 		    request_is_replacing(p, start, end - start) ? REGION_END_REPLACE
 								 : REGION_END_UNMAP,
 		    ts);
@@ -316,6 +316,17 @@ static bool spin(struct service *s, struct process *p, uint64_t *pause_until)
 
 /* ---- what has a time ---- */
 
+/* A thread's stack is where its stack pointer was at a fault. */
+static bool is_stack(struct service *s, const struct process *p, uint64_t start, uint64_t size)
+{
+	for (uint32_t i = 0; i < THREAD_BUCKETS; i++)
+		for (const struct thread *t = s->threads[i]; t; t = t->next)
+			if (t->pid == p->pid &&
+			    t->sample.registers.r[ARCH_SP] - start < size)
+				return true;
+	return false;
+}
+
 /* Mappings that no hook reported: libc's own, raw system calls, thread stacks. */
 static void register_late(struct service *s, struct process *p, uint64_t now)
 {
@@ -323,10 +334,11 @@ static void register_late(struct service *s, struct process *p, uint64_t now)
 
 	for (size_t i = 0; i < p->late_count; i++) {
 		const struct late_mapping *late = &p->late[i];
+		const struct perf_mapping *m = &late->mapping;
 		struct region_origin origin = {.source = FL_SOURCE_LATE,
 		    .tid = late->tid,
-		    .prot = -1,
-		    .flags = (int)late->flags,
+		    .prot = (int)m->prot,
+		    .flags = -1,
 		    .ts = now,
 		    .catch_up = true};
 
@@ -334,9 +346,11 @@ static void register_late(struct service *s, struct process *p, uint64_t now)
 			p->late[kept++] = *late;
 			continue;
 		}
-		if (late->flags & MAP_STACK)
+		if (m->heap)
+			origin.source = FL_SOURCE_BRK;
+		else if (is_stack(s, p, m->start, m->size))
 			origin.source = FL_SOURCE_STACK;
-		region_cover(s, p, late->start, late->size, &origin);
+		region_cover(s, p, m->start, m->size, &origin);
 	}
 	p->late_count = kept;
 }

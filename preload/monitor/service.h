@@ -34,9 +34,9 @@ struct shared_area {
 
 /* A mapping seen in perf's side-band that no hook has reported yet. */
 struct late_mapping {
-	uint64_t start, size, due_ns;
+	struct perf_mapping mapping;
+	uint64_t due_ns;
 	int32_t tid;
-	uint32_t flags;
 };
 
 /* Faults that were read but could not be served yet (EAGAIN: an event comes first). */
@@ -56,10 +56,11 @@ struct process {
 	uint64_t features;
 	uint64_t doorbell, doorbell_end, state;
 	uint64_t program_break;
+	uint64_t gone_ns; /* when memory was last seen to go */
 	struct shared_area *shared;
 	struct space *space;
 	struct interval_map regions; /* detail: enum region_detail bits */
-	struct interval_map allocations;
+	struct interval_map allocations; /* base: when, in nanoseconds */
 	struct late_mapping *late;
 	size_t late_count, late_room;
 	struct pending_fault *pending;
@@ -174,6 +175,12 @@ void region_add(struct service *s, struct process *p, uint64_t start, uint64_t s
 void region_cover(struct service *s, struct process *p, uint64_t start, uint64_t size,
     const struct region_origin *origin);
 
+/*
+ * EVENT_UNMAP. The event is read after the unmapping: another thread may have mapped the place
+ * anew and had it registered meanwhile. What is registered now stays.
+ */
+void region_unmapped(struct service *s, struct process *p, uint64_t start, uint64_t size,
+    enum region_end_reason reason, uint64_t ts);
 void region_cut(struct service *s, struct process *p, uint64_t start, uint64_t size,
     enum region_end_reason reason, uint64_t ts);
 void region_move(struct service *s, struct process *p, uint64_t from, uint64_t to, uint64_t size,
@@ -181,8 +188,12 @@ void region_move(struct service *s, struct process *p, uint64_t from, uint64_t t
 void region_end_all(
     struct service *s, struct process *p, enum region_end_reason reason, uint64_t ts);
 
-/* Registers what is mapped already: at a process's start, or in a child without EVENT_FORK. */
-void region_add_mapped(struct service *s, struct process *p, uint64_t ts);
+/*
+ * Registers what is mapped already and in no region yet: just the modules' bss when the origin's
+ * source says so, else (FL_SOURCE_COUNT) all anonymous memory but the stack.
+ */
+void region_add_mapped(
+    struct service *s, struct process *p, const struct region_origin *origin);
 
 /* Registers the mapping that holds `address`, as /proc/PID/maps describes it. */
 void region_look_up(struct service *s, struct process *p, uint64_t address,

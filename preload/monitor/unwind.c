@@ -337,7 +337,7 @@ static const struct rule *learn(struct unwinder *u, struct space *space, uint64_
 	static struct rule last_resort;
 	const struct space_module *module = space_module(space, ip);
 	struct rule rule = {.key = ip << 1 | exact, .kind = RULE_FRAME_POINTER};
-	uint8_t code[ARCH_SIGNAL_RETURN_BYTES];
+	uint8_t code[ARCH_CONTEXT_END_BYTES];
 	const struct rule *kept;
 
 	if (module) {
@@ -345,8 +345,12 @@ static const struct rule *learn(struct unwinder *u, struct space *space, uint64_
 		rule.offset = ip - module->bias;
 		rule.hidden = module->is_shim;
 		u->space = space;
-		if (code_read(space, ip, code, sizeof(code)) && arch_is_signal_return(code))
+		if (code_read(space, ip, code, ARCH_SIGNAL_RETURN_BYTES) &&
+		    arch_is_signal_return(code))
 			rule.kind = RULE_SIGNAL;
+		else if (!exact && code_read(space, ip, code, sizeof(code)) &&
+			 arch_is_context_end(code))
+			rule.kind = RULE_END;
 		else
 			/* A return address may lie behind the end of its function. */
 			rule.kind = learn_step(u, exact ? ip : ip - 1, &rule);

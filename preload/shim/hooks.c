@@ -8,6 +8,7 @@
  * the mmap hook would deadlock allocators that map memory under their own lock.
  */
 #define MALLOC_IS_OURS
+#include "../userfaultfd.h"
 #include "shim.h"
 #include "sys.h"
 
@@ -20,6 +21,7 @@
 #include <sys/mman.h>
 #include <sys/shm.h>
 #include <sys/vfs.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #define EXPORT	       __attribute__((visibility("default")))
@@ -50,8 +52,11 @@ static struct {
 	void *(*sbrk)(intptr_t);
 	pid_t (*fork)(void);
 	int (*dlclose)(void *);
+	int (*ioctl)(int, unsigned long, ...);
 	bool glibc_malloc; /* chunk headers are glibc's */
 } real;
+
+static uintptr_t loader_start, loader_size; /* the dynamic linker's code */
 
 enum { UNRESOLVED, RESOLVING, RESOLVED };
 static uint32_t resolved; /* atomic */
@@ -61,6 +66,20 @@ extern void *__curbrk __attribute__((weak)); /* glibc: the break, kept by brk an
 void *shim_program_break(void)
 {
 	return &__curbrk ? __curbrk : NULL;
+}
+
+extern void *__tls_get_addr(void *) __attribute__((weak)); /* the dynamic linker has it */
+extern __typeof__(_dl_find_object) _dl_find_object __attribute__((weak)); /* glibc 2.35 */
+
+static void find_loader(void)
+{
+	struct dl_find_object found;
+
+	if (!&__tls_get_addr || !&_dl_find_object ||
+	    _dl_find_object((void *)&__tls_get_addr, &found) != 0)
+		return;
+	loader_start = (uintptr_t)found.dlfo_map_start;
+	loader_size = (uintptr_t)found.dlfo_map_end - loader_start;
 }
 
 static void resolve(void)
@@ -90,10 +109,12 @@ static void resolve(void)
 	RESOLVE(sbrk);
 	RESOLVE(fork);
 	RESOLVE(dlclose);
+	RESOLVE(ioctl);
 #undef RESOLVE
 	real.glibc_malloc = dladdr((void *)real.malloc, &allocator) &&
 			    dladdr((void *)real.fork, &libc) &&
 			    allocator.dli_fbase == libc.dli_fbase;
+	find_loader();
 	__atomic_store_n(&resolved, RESOLVED, __ATOMIC_RELEASE);
 }
 
@@ -211,6 +232,17 @@ static void allocated(void *pointer, size_t size, enum fl_function function)
 		shim_request(FL_OP_ALLOC, argument);
 }
 
+/*
+ * While dlopen maps a module, the dynamic linker allocates: that is the moment to have the
+ * module's bss registered, before any of its code runs. dlopen itself cannot be interposed, since
+ * it asks who calls it.
+ */
+static inline void allocating(const void *caller)
+{
+	if (__builtin_expect((uintptr_t)caller - loader_start < loader_size, 0) && shim_traced())
+		shim_request(FL_OP_LOADED, NULL);
+}
+
 /* Before the real free: another thread may get the same address right after it. */
 static void freeing(void *pointer)
 {
@@ -243,6 +275,7 @@ EXPORT void *malloc(size_t size)
 
 	if (!ready())
 		return pool_take(size, 0);
+	allocating(__builtin_return_address(0));
 	pointer = real.malloc(size);
 	allocated(pointer, size, FL_MALLOC);
 	return pointer;
@@ -260,6 +293,7 @@ EXPORT void *calloc(size_t count, size_t size)
 		}
 		return pool_take(bytes, 0);
 	}
+	allocating(__builtin_return_address(0));
 	pointer = real.calloc(count, size);
 	allocated(pointer, count * size, FL_CALLOC);
 	return pointer;
@@ -368,12 +402,13 @@ EXPORT void *valloc(size_t size)
 
 EXPORT void *pvalloc(size_t size)
 {
+	size_t rounded = (size + PAGE_BYTES - 1) & ~(size_t)(PAGE_BYTES - 1);
 	void *pointer;
 
 	if (!ready())
-		return pool_take((size + PAGE_BYTES - 1) & ~(size_t)(PAGE_BYTES - 1), PAGE_BYTES);
+		return pool_take(rounded, PAGE_BYTES);
 	pointer = real.pvalloc(size);
-	allocated(pointer, size, FL_PVALLOC);
+	allocated(pointer, rounded, FL_PVALLOC);
 	return pointer;
 }
 
@@ -505,6 +540,31 @@ EXPORT void *sbrk(intptr_t increment)
 }
 
 /* ---- processes and modules ---- */
+
+/* Memory that the program gives to a userfaultfd of its own is its own: ours would be EBUSY. */
+EXPORT int ioctl(int fd, unsigned long request, ...)
+{
+	va_list rest;
+	void *argument;
+
+	va_start(rest, request);
+	argument = va_arg(rest, void *);
+	va_end(rest);
+	if (!ready()) {
+		long result = SYS3(SYS_ioctl, fd, request, argument);
+
+		if (result < 0)
+			errno = (int)-result;
+		return result < 0 ? -1 : (int)result;
+	}
+	if (request == UFFDIO_REGISTER && argument && shim_traced()) {
+		const struct uffdio_register *r = argument;
+		uint64_t range[8] = {r->range.start, r->range.len};
+
+		shim_request(FL_OP_YIELD, range);
+	}
+	return real.ioctl(fd, request, argument);
+}
 
 EXPORT pid_t fork(void)
 {

@@ -33,12 +33,12 @@ static void check(const void *p)
 		truth_fail("out of memory");
 }
 
-static void *old_valloc(size_t size)
+static ALWAYS_INLINE void *old_valloc(size_t size)
 {
 	return valloc(size);
 }
 
-static void *old_pvalloc(size_t size)
+static ALWAYS_INLINE void *old_pvalloc(size_t size)
 {
 	return pvalloc(size);
 }
@@ -64,7 +64,7 @@ static NOINLINE void touch_allocation(char *p, size_t size)
 }
 
 /* The same for one that lies in a heap, if it lies where nothing was before. */
-static NOINLINE void touch_if_fresh(char *p, size_t size)
+static ALWAYS_INLINE void touch_if_fresh(char *p, size_t size)
 {
 	if ((uintptr_t)p < fresh_from)
 		return;
@@ -76,7 +76,7 @@ static NOINLINE void touch_if_fresh(char *p, size_t size)
  * And for an aligned one: malloc has cut it out of a chunk larger by the alignment, and so has
  * written behind it. A filler takes up that place.
  */
-static NOINLINE void touch_aligned_if_fresh(char *p, size_t size)
+static ALWAYS_INLINE void touch_aligned_if_fresh(char *p, size_t size)
 {
 	touch_if_fresh(p, size);
 	p = malloc(16000);
@@ -131,7 +131,7 @@ static NOINLINE void aligned_in_heap(void)
 		touch_aligned_if_fresh(p, size);
 		touch_aligned_if_fresh(aligned_alloc(256, size / 256 * 256), size / 256 * 256);
 		touch_aligned_if_fresh(old_valloc(size), size);
-		touch_aligned_if_fresh(old_pvalloc(size), 0);
+		touch_aligned_if_fresh(old_pvalloc(size), round_up(size));
 	}
 }
 
@@ -203,7 +203,7 @@ static NOINLINE void trimmed(void)
 	}
 }
 
-static NOINLINE void touch_mapped(void *p, size_t size)
+static ALWAYS_INLINE void touch_mapped(void *p, size_t size)
 {
 	truth_region("malloc-mmap", NULL, 0);
 	touch_allocation(p, size);
@@ -224,7 +224,7 @@ static NOINLINE void chunks_with_mappings(void)
 	touch_mapped(p, size);
 	touch_mapped(aligned_alloc(64, size / 64 * 64), size / 64 * 64);
 	touch_mapped(old_valloc(size), size);
-	touch_mapped(old_pvalloc(size), 0);
+	touch_mapped(old_pvalloc(size), round_up(size));
 	p = malloc(size);
 	touch_mapped(p, size);
 	free(p);

@@ -251,7 +251,6 @@ static NOINLINE void *sharer_thread(void *unused UNUSED)
 	TRACED();
 	shared_anonymous();
 	memory_file();
-	shared_segment();
 	return NULL;
 }
 

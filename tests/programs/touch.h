@@ -118,14 +118,14 @@ static UNUSED volatile char *touch_place(volatile char *start, size_t i)
 	return start + i * PAGE + i * 72 % (PAGE - 8) / 8 * 8;
 }
 
-static UNUSED void touch_pages(volatile char *start, size_t first, size_t end, touch_function how)
+static ALWAYS_INLINE UNUSED void touch_pages(volatile char *start, size_t first, size_t end, touch_function how)
 {
 	for (size_t i = first; i < end; i++)
 		nest((unsigned)i, how, touch_place(start, i));
 }
 
 /* Every second page is read, the others written. */
-static UNUSED void touch_mixed(volatile char *start, size_t first, size_t end)
+static ALWAYS_INLINE UNUSED void touch_mixed(volatile char *start, size_t first, size_t end)
 {
 	for (size_t i = first; i < end; i++)
 		nest(

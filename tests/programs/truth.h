@@ -29,6 +29,7 @@
 /* A function that the compiler neither inlines, clones, nor looks into from its callers. */
 #define NOINLINE __attribute__((noinline, noclone, noipa))
 #define UNUSED	 __attribute__((unused))
+#define ALWAYS_INLINE inline __attribute__((always_inline))
 
 #define PAGE		  ((size_t)4096)
 #define TRUTH_MAX_TOUCHES (1u << 18)
