@@ -18,7 +18,9 @@
 #include <unistd.h>
 
 #define PAGE_BYTES	 UINT64_C(4096)
-#define SIGNAL_WAIT_NS	 2000000u
+#define RUNNING_WAIT_NS	 2000000u
+#define SIGNAL_WAIT_NS	 20000000u
+#define STACK_NEAR_BYTES (256u << 10)
 #define SIGNAL_FAILURES	 16u /* a thread that never answers is not asked any more */
 
 /* What is known of the thread at its fault. */
@@ -78,15 +80,18 @@ static bool capture_by_proc(int32_t tid, struct capture *c)
 {
 	char path[64], text[256];
 	const char *words[9];
+	uint64_t until = service_now() + RUNNING_WAIT_NS;
 	int count = 0;
 
 	snprintf(path, sizeof(path), "/proc/%d/syscall", tid);
-	if (read_small(path, text, sizeof(text)) <= 0)
-		return false;
+	do /* the message comes a moment before the thread sleeps */
+		if (read_small(path, text, sizeof(text)) <= 0)
+			return false;
+	while (strncmp(text, "running", 7) == 0 && service_now() < until);
 	for (char *save, *word = strtok_r(text, " \n", &save); word && count < 9;
 	     word = strtok_r(NULL, " \n", &save))
 		words[count++] = word;
-	if (count < 3) /* "running" */
+	if (count < 3)
 		return false;
 	c->origin = strcmp(words[0], "-1") == 0 ? ORIGIN_USER : ORIGIN_KERNEL;
 	memset(&c->registers, 0, sizeof(c->registers));
@@ -112,6 +117,20 @@ static bool takes_signal(int32_t tid)
 }
 
 /*
+ * True when the thread runs on the stack that it had before: a signal's frame takes kilobytes,
+ * and an alternate signal stack, or another one that the program made, may not have them.
+ */
+static bool on_own_stack(struct thread *thread, uint64_t sp)
+{
+	uint64_t home = thread->home_sp ? thread->home_sp : sp;
+	bool near = sp > home ? sp - home < STACK_NEAR_BYTES : home - sp < STACK_NEAR_BYTES;
+
+	if (near)
+		thread->home_sp = sp;
+	return near;
+}
+
+/*
  * Only for a fault in user mode: inside a system call the handler would not run until the page
  * is there (Linux commit dfa37dc3fc1f), and could turn the call into EINTR. The wait is short,
  * for the handler's own stack may need a page that only we can serve.
@@ -123,7 +142,7 @@ static void capture_by_signal(struct service *s, struct process *p, int32_t tid,
 	uint64_t until;
 
 	if (!thread || thread->signal_failures >= SIGNAL_FAILURES || c->origin != ORIGIN_USER ||
-	    !p->shared || !takes_signal(tid))
+	    !p->shared || !on_own_stack(thread, c->registers.r[ARCH_SP]) || !takes_signal(tid))
 		return;
 	if (syscall(SYS_rt_tgsigqueueinfo, p->pid, tid, FL_CAPTURE_SIGNAL_NUMBER, &info) < 0)
 		return;

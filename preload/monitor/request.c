@@ -146,6 +146,7 @@ static void do_loaded(
 
 	if (s->perf && !p->space->stale && !p->late_count)
 		return; /* perf would have told of new mappings */
+	p->space->stale = true;
 	origin = origin_of(s, p, slot, FL_SOURCE_BSS, ts);
 	origin.catch_up = true;
 	region_add_mapped(s, p, &origin);

@@ -78,6 +78,7 @@ struct thread {
 	bool told;    /* its thread line is written */
 	bool sampled; /* sample is of a fault that was not served yet */
 	uint32_t signal_failures;
+	uint64_t home_sp; /* --capture=signal: where its own stack is */
 	char name[16];
 	struct perf_sample sample;
 };
