@@ -117,9 +117,11 @@ struct fl_area {
 	uint32_t follow;	  /* 1: forked children announce themselves */
 	uint32_t sources;	  /* bits 1 << enum fl_source */
 	uint64_t alloc_threshold; /* bytes; UINT64_MAX: off */
-	uint32_t next_cell;	  /* shim: where to try first, atomic */
+	uint32_t next_cell;	  /* shim: counts claims and tells where to try first, atomic */
 	uint32_t full;		  /* shim: cells that found no room, atomic; monitor reads */
-	uint64_t pad[12];
+	uint32_t break_shrunk;	  /* monitor: another number when a heap was trimmed, atomic */
+	uint32_t pad1;
+	uint64_t pad[11];
 	/* Bases of malloc arenas that are registered, atomic: shim looks up, monitor writes. */
 	uint64_t arenas[FL_ARENAS];
 	struct fl_slot slots[FL_SLOTS];

@@ -49,7 +49,7 @@ class Trace:
         self.modules, self.stacks, self.regions, self.allocs = {}, {}, {}, {}
         self.threads = {}
         self.faults = []
-        self.lost = 0
+        self.lost = self.lost_stacks = 0
         self.gone = []  # (ts, pid, start, end): pages that will be missing again
         self.counts = collections.Counter()
 
@@ -95,7 +95,9 @@ class Trace:
             self.complain("format or version")
 
     def read_thread(self, line):
-        self.threads[line["tid"]] = line["name"]
+        if "name" not in line:
+            self.complain(f"thread {line['tid']} has no name")
+        self.threads[line["tid"]] = line.get("name")
 
     def read_process(self, line):
         if line["event"] in ("exec", "exit"):
@@ -142,6 +144,7 @@ class Trace:
 
     def read_lost(self, line):
         self.lost += line["count"]
+        self.lost_stacks += line["count"] if line["what"] == "stacks" else 0
 
     def read_end(self, line):
         self.end = line
@@ -273,7 +276,8 @@ class Comparison:
         return None
 
     def fault_problem(self, fault, note):
-        for key in ("pid", "tid", "access", "origin"):
+        keys = ("pid", "tid", "access") + (("origin",) if self.options.stacks != "none" else ())
+        for key in keys:
             if key in note and fault.get(key) != note[key]:
                 return f"{key} is {fault.get(key)}"
         if note["exact"] and fault["at"] != note["at"]:
@@ -289,7 +293,7 @@ class Comparison:
 
     def wants_stack(self, fault):
         wanted = self.options.stacks
-        return wanted == "all" or wanted == fault["origin"]
+        return wanted == "all" or wanted == fault.get("origin")
 
     def region_problem(self, region, note):
         if not region:
@@ -329,7 +333,11 @@ class Comparison:
     def is_header(self, fault):
         """A touch by malloc itself, which writes a header before it returns the memory."""
         stack = fault["in"][3]
-        if fault["served"] != "native" or not stack:
+        if fault["served"] != "native":
+            return False
+        if self.trace.session["capture"] != "perf":  # the stack is that of malloc's caller
+            return fault["at"] % 4096 == 0
+        if not stack:
             return False
         module = self.trace.modules.get(stack["frames"][0].get("module"), {"path": ""})
         return os.path.basename(module["path"]).startswith("libc.so")
@@ -348,7 +356,9 @@ class Comparison:
                 if fault["at"] // size in pages:
                     faulted[fault["pid"], size, fault["at"] // size].append(fault)
         for page, page_notes in noted.items():
-            faults = [fault for fault in faulted[page] if not self.is_header(fault)]
+            faults = faulted[page]
+            if len(faults) > len(page_notes):
+                faults = [fault for fault in faults if not self.is_header(fault)]
             if len(faults) != len(page_notes):
                 self.problems.add(
                     f"{len(faults)} faults instead of {len(page_notes)} in the page of",
@@ -379,8 +389,9 @@ def main():
     with open(options.trace, encoding="utf-8", errors="strict") as file:
         trace.read(file)
     trace.check_totals()
-    if trace.lost:
-        problems.add(f"{trace.lost} things were lost")
+    lost = trace.lost - (trace.lost_stacks if options.stacks == "none" else 0)
+    if lost:
+        problems.add(f"{lost} things were lost")
     if options.once:
         trace.check_once()
     result = f"{len(trace.faults)} faults"

@@ -142,7 +142,7 @@ teardown() {
 @test "captured by signal: everything but the stacks of faults in system calls" {
 	requires userfaultfd
 	exact --stacks=user --any-name -- --capture=signal -- mappings 300
-	exact --stacks=user --any-name -- --capture=signal -- heap 300
+	exact --stacks=user --any-name -- --capture=signal -- heap 200
 	exact --stacks=user --any-name -- --capture=signal -- syscalls 512
 	exact --stacks=user --any-name -- --capture=signal -- leaf 500
 	trace_lines trace.jsonl session .capture | grep -q -x signal
@@ -161,7 +161,7 @@ teardown() {
 @test "captured not at all: everything but stacks" {
 	requires userfaultfd
 	exact --stacks=none --any-name -- --capture=none -- mappings 300
-	exact --stacks=none --any-name -- --capture=none -- heap 300
+	exact --stacks=none --any-name -- --capture=none -- heap 200
 	exact --stacks=none --any-name -- --capture=none -- syscalls 512
 	trace_lines trace.jsonl session .capture | grep -q -x none
 }

@@ -381,7 +381,7 @@ sys.exit(4)'
 }
 
 @test "openssl speed for a second" {
-	real --normalise 's/[0-9.]+k?//g; s/ +/ /g' openssl speed -seconds 1 -bytes 1024 sha256
+	real --normalise 's/[0-9.]+k?//g; s/ +/ /g' openssl speed -seconds 1 -bytes 1048576 sha256
 }
 
 @test "gdb running a program" {
@@ -407,18 +407,18 @@ sys.exit(4)'
 		for program in "perl -e my@x=map{\"a\$_\"x40}1..60000;print(scalar(@x),qq(\n));exit(2)" \
 			"$PROGRAMS/churn 6" "$PROGRAMS/probe-O2 threads 80"; do
 			read -r -a words <<<"$program"
-			local status=0 result=0
-			timeout -k 5 60 env LD_PRELOAD="$library" "${words[@]}" >untraced.out || status=$?
+			local untraced=0 result=0
+			timeout -k 5 60 env LD_PRELOAD="$library" "${words[@]}" >untraced.out || untraced=$?
 			LD_PRELOAD=$library timeout -k 5 60 "$FAULTLINE" record --quiet \
 				--output="$PWD/recorded.jsonl" -- "${words[@]}" >recorded.out || result=$?
-			[[ $result == "$status" ]]
+			[[ $result == "$untraced" ]]
 			diff untraced.out recorded.out
 			assert_complete recorded.jsonl
 			sensible recorded.jsonl
 			result=0
 			timeout -k 5 60 env LD_PRELOAD="$SHIM:$library" FAULTLINE_QUIET=1 \
 				FAULTLINE_OUTPUT="$PWD/preloaded.jsonl" "${words[@]}" >preloaded.out || result=$?
-			[[ $result == "$status" ]]
+			[[ $result == "$untraced" ]]
 			diff untraced.out preloaded.out
 			wait_until --time 30 has_ended preloaded.jsonl
 			assert_complete preloaded.jsonl

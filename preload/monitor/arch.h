@@ -36,6 +36,13 @@ bool arch_is_signal_return(const uint8_t *code);
 #define ARCH_CONTEXT_END_BYTES 10
 bool arch_is_context_end(const uint8_t *code);
 
+/*
+ * True when an address could be a return address: `before` holds the ARCH_CALL_BYTES of code in
+ * front of it, and they end with a call.
+ */
+#define ARCH_CALL_BYTES 7
+bool arch_follows_call(const uint8_t *before);
+
 /* Where, from the stack pointer after the handler's return, the interrupted registers lie. */
 extern const uint32_t arch_signal_offset[ARCH_REGISTERS];
 

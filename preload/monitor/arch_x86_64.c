@@ -56,6 +56,22 @@ bool arch_is_context_end(const uint8_t *code)
 	return memcmp(code, start_context, sizeof(start_context)) == 0;
 }
 
+bool arch_follows_call(const uint8_t *before)
+{
+	/* call rel32; or call r/m64 (ff /2) with its ModRM byte and what follows that */
+	static const uint8_t lengths[] = {2, 3, 4, 6, 7};
+
+	if (before[ARCH_CALL_BYTES - 5] == 0xe8)
+		return true;
+	for (size_t i = 0; i < sizeof(lengths); i++) {
+		const uint8_t *call = before + ARCH_CALL_BYTES - lengths[i];
+
+		if (call[0] == 0xff && (call[1] & 0x38) == 0x10)
+			return true;
+	}
+	return false;
+}
+
 /* The kernel's struct rt_sigframe behind its return address is a ucontext_t. */
 #define SAVED(greg) (uint32_t)(offsetof(ucontext_t, uc_mcontext.gregs) + 8 * (greg))
 

@@ -18,7 +18,8 @@
 #include <unistd.h>
 
 #define PAGE_BYTES	 UINT64_C(4096)
-#define RUNNING_WAIT_NS	 2000000u
+#define RUNNING_WAIT_NS	 500000u
+#define RETRIES_MAX	 4u
 #define SIGNAL_WAIT_NS	 20000000u
 #define STACK_NEAR_BYTES (256u << 10)
 #define SIGNAL_FAILURES	 16u /* a thread that never answers is not asked any more */
@@ -157,10 +158,27 @@ static void capture_by_signal(struct service *s, struct process *p, int32_t tid,
 	thread->signal_failures++;
 }
 
+/* The sample of this very fault: the thread's last one; or, when a signal handler of the program
+   has interrupted the wait and faulted elsewhere, an older one. */
+static const struct perf_sample *find_sample(
+    struct service *s, struct process *p, uint64_t address, int32_t tid)
+{
+	static struct perf_sample older;
+	struct thread *thread = thread_known(s, tid);
+	uint64_t page = address & ~(PAGE_BYTES - 1);
+
+	if (thread && thread->sampled && (thread->sample.addr & ~(PAGE_BYTES - 1)) == page)
+		return &thread->sample;
+	if (perf_find_sample(s->perf, p->pid, page, page + PAGE_BYTES, &older) && older.tid == tid &&
+	    (!thread || older.ts > thread->served_ns))
+		return &older;
+	return NULL;
+}
+
 static void capture(struct service *s, struct process *p, uint64_t address, int32_t tid,
     struct capture *c)
 {
-	struct thread *thread = s->perf ? thread_known(s, tid) : NULL;
+	const struct perf_sample *sample;
 
 	*c = (struct capture){.view = {.more = read_more,
 				  .context = p,
@@ -169,10 +187,8 @@ static void capture(struct service *s, struct process *p, uint64_t address, int3
 		c->ts = service_now();
 		return;
 	}
-	if (thread && thread->sampled &&
-	    thread->sample.addr / PAGE_BYTES == address / PAGE_BYTES) {
-		const struct perf_sample *sample = &thread->sample;
-
+	sample = s->perf ? find_sample(s, p, address, tid) : NULL;
+	if (sample) {
 		c->ts = sample->ts;
 		c->sampled = true;
 		c->origin = sample->kernel ? ORIGIN_KERNEL : ORIGIN_USER;
@@ -381,6 +397,20 @@ static int32_t group_of(int32_t tid)
 	return sscanf(line + 6, "%d", &group) == 1 ? group : 0;
 }
 
+/*
+ * A thread that is not asleep was interrupted by a signal of the program's own and will fault
+ * again: better then than without registers. The wake makes sure that it does.
+ */
+static bool ask_again(struct service *s, struct process *p, uint64_t address, int32_t tid)
+{
+	struct thread *thread = thread_slot(s, p->pid, tid);
+
+	if (!thread || ++thread->retries % RETRIES_MAX == 0)
+		return false;
+	uffd_wake(p->uffd, address & ~(PAGE_BYTES - 1), PAGE_BYTES);
+	return true;
+}
+
 void fault_handle(
     struct service *s, struct process *p, uint64_t address, uint64_t flags, int32_t tid)
 {
@@ -399,6 +429,8 @@ void fault_handle(
 	}
 	region = interval_find(&p->regions, address);
 	capture(s, p, address, tid, &c);
+	if (s->capture != FL_CAPTURE_NONE && !c.has_registers && ask_again(s, p, address, tid))
+		return;
 	if (c.has_registers) {
 		unwound = unwind_by_rules(
 		    s->unwinder, p->space, &c.registers, &c.view, &s->unwound);
@@ -420,8 +452,11 @@ void fault_handle(
 		return;
 	}
 	thread = thread_get(s, p, tid, c.ts);
-	if (thread)
+	if (thread) {
 		thread->sampled = false;
+		thread->served_ns = served.ts;
+		thread->retries = 0;
+	}
 	if (served.error < 0)
 		return; /* another thread's fault brought the page, or the mapping is gone */
 	if (c.has_registers && !unwound) {
@@ -443,7 +478,9 @@ void fault_native(struct service *s, struct process *p, const struct interval *r
     uint64_t page, bool is_zero_page, const struct region_origin *origin)
 {
 	static struct perf_sample sample;
-	struct capture c = {.ts = origin->ts};
+	/* Malloc's own header, unless the kernel brought the page in with the mapping. */
+	struct capture c = {
+	    .ts = origin->ts, .origin = origin->populated ? ORIGIN_KERNEL : ORIGIN_USER};
 	struct served served = {.bytes = PAGE_BYTES};
 	uint64_t address = page, stack = origin->stack;
 	int32_t tid = origin->tid ? origin->tid : p->pid;

@@ -149,6 +149,33 @@ static int32_t parent_of(int32_t pid)
 	return end && sscanf(end, ") %*c %d", &parent) == 1 ? parent : 0;
 }
 
+/* How a process ended, as wait() encodes it; -1 when nobody can tell. */
+static int exit_code(const struct process *p)
+{
+	/* A pidfd tells it once the parent has waited; /proc until then. Between the two looks at
+	   the pidfd stands the one at /proc: whenever the parent waits, one of them finds it. */
+	for (int look = 0; look < 2; look++) {
+		struct fl_pidfd_info info = {.mask = FL_PIDFD_INFO_EXIT};
+		char text[1024], state = 0;
+		ssize_t got;
+		char *end;
+
+		if (p->pidfd < 0)
+			break;
+		if (ioctl(p->pidfd, FL_PIDFD_GET_INFO, &info) == 0 &&
+		    (info.mask & FL_PIDFD_INFO_EXIT))
+			return info.exit_code;
+		got = read_file(p->pid, "stat", text, sizeof(text) - 1);
+		if (got <= 0)
+			continue;
+		text[got] = '\0';
+		end = strrchr(text, ')'); /* the name before it may hold anything */
+		if (end && sscanf(end, ") %c", &state) == 1 && (state == 'Z' || state == 'X'))
+			return atoi(strrchr(end, ' ')); /* the last number */
+	}
+	return -1;
+}
+
 void process_tell(struct service *s, struct process *p, enum process_event kind, uint64_t ts)
 {
 	static char text[COMMAND_MAX + 4096];
@@ -156,6 +183,7 @@ void process_tell(struct service *s, struct process *p, enum process_event kind,
 	struct event_process *event;
 	uint32_t exe_size = 0, text_size = 0, argc = 0;
 	ssize_t got;
+	int code;
 
 	if (!p->ppid)
 		p->ppid = parent_of(p->pid);
@@ -185,16 +213,11 @@ void process_tell(struct service *s, struct process *p, enum process_event kind,
 	event->argc = argc;
 	event->text_size = text_size;
 	memcpy(event->text, text, text_size);
-	if (kind == PROCESS_EXIT && p->pidfd >= 0) {
-		struct fl_pidfd_info info = {.mask = FL_PIDFD_INFO_EXIT};
-
-		if (ioctl(p->pidfd, FL_PIDFD_GET_INFO, &info) == 0 &&
-		    (info.mask & FL_PIDFD_INFO_EXIT)) {
-			if (WIFSIGNALED(info.exit_code))
-				event->signal = WTERMSIG(info.exit_code);
-			else
-				event->status = WEXITSTATUS(info.exit_code);
-		}
+	if (kind == PROCESS_EXIT && (code = exit_code(p)) >= 0) {
+		if (WIFSIGNALED(code))
+			event->signal = WTERMSIG(code);
+		else
+			event->status = WEXITSTATUS(code);
 	}
 	writer_commit(s->writer);
 	p->announced = true;
@@ -315,8 +338,10 @@ struct thread *thread_slot(struct service *s, int32_t pid, int32_t tid)
 {
 	struct thread *thread = thread_known(s, tid);
 
-	if (thread)
+	if (thread && thread->pid == pid)
 		return thread;
+	if (thread) /* the number was another process's */
+		thread_forget(s, tid);
 	thread = calloc(1, sizeof(*thread));
 	if (!thread)
 		return NULL;
@@ -339,7 +364,9 @@ struct thread *thread_get(struct service *s, struct process *p, int32_t tid, uin
 	got = read_file(p->pid, file, thread->name, sizeof(thread->name) - 1);
 	if (got <= 0) /* a child of vfork: a process of its own in this memory */
 		got = read_file(tid, "comm", thread->name, sizeof(thread->name) - 1);
-	thread->name[got > 0 ? got : 0] = '\0';
+	if (got <= 0)
+		return thread; /* it has ended: what it left behind is read only now */
+	thread->name[got] = '\0';
 	thread->name[strcspn(thread->name, "\n")] = '\0';
 	thread->told = true;
 	tell_thread(s, thread, ts);

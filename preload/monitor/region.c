@@ -75,7 +75,8 @@ void region_add(struct service *s, struct process *p, uint64_t start, uint64_t s
 	range.start = range.base = start;
 	range.end = end;
 	range.id = s->next_region++;
-	range.detail = origin->huge ? REGION_HUGETLB : 0;
+	range.detail = (origin->huge ? REGION_HUGETLB : 0u) |
+		       (origin->source == FL_SOURCE_LATE ? REGION_LATE : 0u);
 	region = interval_insert(&p->regions, &range);
 	if (!region) {
 		uffd_unregister(p->uffd, start, end - start);
@@ -97,7 +98,17 @@ void region_cover(struct service *s, struct process *p, uint64_t start, uint64_t
 		const struct interval *next = interval_next(&p->regions, start);
 
 		if (next && next->start <= start) {
-			start = next->end;
+			uint64_t stop = next->end < end ? next->end : end;
+
+			if ((next->detail & REGION_LATE) && origin->source != FL_SOURCE_LATE &&
+			    origin->source != FL_SOURCE_STACK) {
+				/* Its hook comes later than usual; what was there is told. */
+				struct region_origin known = *origin;
+
+				known.catch_up = false;
+				region_add(s, p, start, stop - start, &known);
+			}
+			start = stop;
 			continue;
 		}
 		region_add(s, p, start, (next && next->start < end ? next->start : end) - start,
@@ -180,6 +191,18 @@ static void end_piece(void *context, const struct interval *piece, bool partial)
 	tell_end(e->service, e->process, piece, partial, e->reason, e->ts);
 }
 
+/* The heap was trimmed: what it grows by next has to be registered. */
+static void forget_break(struct process *p, uint64_t start, uint64_t end)
+{
+	uint64_t last = (p->program_break + PAGE_BYTES - 1) & ~(PAGE_BYTES - 1);
+
+	if (!p->program_break || start >= last || end < last)
+		return;
+	p->program_break = start;
+	if (p->shared)
+		__atomic_fetch_add(&p->shared->area->break_shrunk, 1, __ATOMIC_RELEASE);
+}
+
 /* Malloc's arenas that went have to be noticed again when others take their place. */
 static void forget_arenas(struct process *p, uint64_t start, uint64_t end)
 {
@@ -205,6 +228,7 @@ void region_unmapped(struct service *s, struct process *p, uint64_t start, uint6
 {
 	uint64_t end = start + size, ioctls;
 
+	forget_break(p, start, end);
 	for (uint64_t at = start; at < end;) {
 		const struct interval *piece = interval_next(&p->regions, at);
 		uint64_t from, to;

@@ -273,7 +273,10 @@ void request_drain_cells(struct service *s, struct shared_area *shared, bool all
 	uint32_t at = shared->next_cell, empty = 0, full;
 	uint32_t most_empty = all ? FL_CELLS : CELLS_AHEAD;
 	bool waiting = false;
+	uint32_t next = __atomic_load_n(&area->next_cell, __ATOMIC_ACQUIRE);
 
+	if (!all && next == shared->hint && !shared->waiting)
+		return;
 	for (uint32_t seen = 0; seen < FL_CELLS && empty < most_empty; seen++, at++) {
 		struct fl_cell *cell = &area->cells[at % FL_CELLS];
 
@@ -294,6 +297,8 @@ void request_drain_cells(struct service *s, struct shared_area *shared, bool all
 			break;
 		}
 	}
+	shared->hint = next;
+	shared->waiting = waiting;
 	full = __atomic_load_n(&area->full, __ATOMIC_RELAXED);
 	if (full != shared->full) {
 		service_lost(s, LOST_EVENTS, full - shared->full, "no room for free events");

@@ -22,8 +22,9 @@
 #define MESSAGES      32
 #define EVENTS	      32
 #define SPIN_NS	      100000u	/* after a fault */
-#define SPIN_PAUSE_NS 2000000u	/* no spinning after somebody else wanted the processor */
+#define SPIN_PAUSE_NS 100000u	/* no spinning after somebody else wanted the processor */
 #define SPIN_GAP_NS   30000u	/* a turn of the spin loop that took longer was preempted */
+#define SPIN_TURNS    8		/* faults of one process before others are looked at */
 #define TICK_MS	      100	/* the safety net and whatever has a time */
 #define LATE_NS	      50000000u /* a hook reports its mapping within this */
 #define LINGER_NS     50000000u /* a child may be between exec and hello */
@@ -440,13 +441,14 @@ int service_run(struct service *s)
 		for (int i = 0; i < count; i++)
 			dispatch(s, &events[i], &served);
 		now = service_now();
-		while (served && s->spin && now > pause_until && spin(s, served, &pause_until)) {
+		for (int turn = 1;
+		     served && s->spin && now > pause_until && spin(s, served, &pause_until);
+		     turn++) {
 			struct pollfd other = {.fd = s->epoll_fd, .events = POLLIN};
 
-			/* Others wait, too. */
-			if (poll(&other, 1, 0) > 0)
+			/* Others wait, too; but one that is alone should not pay for each look. */
+			if (turn % SPIN_TURNS == 0 && poll(&other, 1, 0) > 0)
 				break;
-			now = service_now();
 		}
 		if (is_pending(s))
 			for (struct process *p = s->processes; p; p = p->next)

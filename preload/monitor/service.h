@@ -29,6 +29,8 @@ struct shared_area {
 	struct fl_area *area;
 	uint32_t references;
 	uint32_t next_cell; /* cells before it were empty at the last look */
+	uint32_t hint;	    /* fl_area.next_cell at the last look */
+	bool waiting;	    /* a cell was claimed and not yet published */
 	uint32_t full;	    /* fl_area.full that was reported */
 };
 
@@ -70,6 +72,7 @@ struct process {
 enum region_detail {
 	REGION_INHERITED = 1, /* of a parent: its end is not this process's to tell */
 	REGION_HUGETLB = 2,
+	REGION_LATE = 4, /* found by perf's side-band; a hook may still tell what it is */
 };
 
 struct thread {
@@ -77,8 +80,10 @@ struct thread {
 	int32_t tid, pid;
 	bool told;    /* its thread line is written */
 	bool sampled; /* sample is of a fault that was not served yet */
+	uint64_t served_ns; /* when its last fault was served */
 	uint32_t signal_failures;
 	uint64_t home_sp; /* --capture=signal: where its own stack is */
+	uint32_t retries; /* --capture=signal: of the fault that could not be captured yet */
 	char name[16];
 	struct perf_sample sample;
 };

@@ -20,6 +20,7 @@ extern int UNW_OBJ(dwarf_search_unwind_table)(unw_addr_space_t as, unw_word_t ip
 #define MADE_UP_VALUE(n)    (MADE_UP + (UINT64_C(0x40) + (n)) * (UINT64_C(1) << 48))
 #define NEAR		    (INT64_C(1) << 30)
 #define READS_MAX	    64u
+#define FRAME_MAX	    (UINT64_C(64) << 10) /* what find_bp looks through */
 
 /* When an address is unknown, the maps are not read again more often than this. */
 #define REFRESH_NS 10000000u
@@ -377,15 +378,43 @@ static void add_frame(struct unwound *result, const struct rule *rule, uint64_t 
 		    .ip = ip, .offset = rule->offset, .module = rule->module, .exact = exact};
 }
 
+/*
+ * The base pointer of a frame that has one, when only the stack pointer is known (of a thread in
+ * a system call, from /proc): the first place upwards where a saved base pointer and a return
+ * address stand together.
+ */
+static bool find_bp(struct space *space, struct stack_view *view, uint64_t sp, uint64_t *bp)
+{
+	uint8_t code[ARCH_CALL_BYTES];
+	uint64_t saved, caller;
+
+	for (uint64_t at = (sp + 15) & ~UINT64_C(15); at < sp + FRAME_MAX; at += 16) {
+		if (!view_read(view, at, &saved) || !view_read(view, at + 8, &caller))
+			return false;
+		if (saved > at && saved - at < FRAME_MAX &&
+		    code_read(space, caller - sizeof(code), code, sizeof(code)) &&
+		    arch_follows_call(code)) {
+			*bp = at;
+			return true;
+		}
+	}
+	return false;
+}
+
 /* From one frame to the next. False when the stack ends or cannot be followed. */
-static bool step(struct walker *w, const struct rule *rule, struct stack_view *view,
-    struct unwound *result)
+static bool step(struct walker *w, const struct rule *rule, struct space *space,
+    struct stack_view *view, struct unwound *result)
 {
 	uint64_t cfa, bp = w->bp;
 
 	w->exact = false;
 	switch (rule->kind) {
 	case RULE_PLAIN:
+		if (!w->bp && rule->cfa == CFA_BP) {
+			if (!find_bp(space, view, w->sp, &w->bp))
+				return false;
+			bp = w->bp;
+		}
 		if (rule->cfa == CFA_SP) {
 			cfa = w->sp;
 		} else if (rule->cfa == CFA_BP) {
@@ -451,7 +480,7 @@ bool unwind_by_rules(struct unwinder *u, struct space *space, const struct regis
 		if (!rule || rule->kind == RULE_SLOW)
 			return false;
 		add_frame(result, rule, w.ip, w.exact);
-		if (!step(&w, rule, view, result)) {
+		if (!step(&w, rule, space, view, result)) {
 			result->truncated = rule->kind != RULE_END && w.ip;
 			break;
 		}
@@ -494,7 +523,7 @@ void unwind_fully(struct unwinder *u, struct space **space, pid_t pid,
 			return;
 		}
 		add_frame(result, rule, w.ip, w.exact);
-		if (!step(&w, rule, view, result)) {
+		if (!step(&w, rule, *space, view, result)) {
 			result->truncated = rule->kind != RULE_END && w.ip;
 			return;
 		}

@@ -136,17 +136,15 @@ void shim_withdraw(struct fl_slot *slot)
 static struct fl_cell *cell_claim(void)
 {
 	struct fl_area *area = shim_channel.area;
-	uint32_t first = __atomic_load_n(&area->next_cell, __ATOMIC_RELAXED);
+	uint32_t first = __atomic_fetch_add(&area->next_cell, 1, __ATOMIC_ACQ_REL);
 
 	for (uint32_t i = 0; i < CELL_TRIES; i++) {
 		struct fl_cell *cell = &area->cells[(first + i) % FL_CELLS];
 		uint32_t expected = FL_CELL_EMPTY;
 
 		if (__atomic_compare_exchange_n(&cell->state, &expected, FL_CELL_CLAIMED, false,
-			__ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
-			__atomic_store_n(&area->next_cell, first + i + 1, __ATOMIC_RELAXED);
+			__ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
 			return cell;
-		}
 	}
 	return NULL;
 }
@@ -223,7 +221,8 @@ void shim_attach(void)
 		__ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
 		return;
 	state->pid = (int32_t)SYS1(SYS_getpid, 0);
-	state->program_break = (uint64_t)shim_program_break();
+	/* libc learns the break when it first moves it; the kernel always knows. */
+	state->program_break = (uint64_t)SYS1(SYS_brk, 0);
 	if (shim_channel.area)
 		result = attach_forked();
 	else

@@ -192,24 +192,54 @@ static bool arena_is_known(uint64_t base)
 	return false;
 }
 
+/*
+ * Where the heap ends, and how often the monitor saw it trimmed: a heap that was trimmed and grew
+ * to the same end again tells by the count alone.
+ */
+struct heap_end {
+	uint64_t address;
+	uint32_t shrunk;
+};
+
+static inline struct heap_end heap_end(void)
+{
+	return (struct heap_end){(uint64_t)shim_program_break(),
+	    __atomic_load_n(&shim_channel.area->break_shrunk, __ATOMIC_ACQUIRE)};
+}
+
+/* False when the monitor has registered the heap up to this end. */
+static inline bool heap_has_moved(struct heap_end end)
+{
+	const struct shim_state *state = shim_channel.state;
+
+	return end.address &&
+	       (end.address != __atomic_load_n(&state->program_break, __ATOMIC_ACQUIRE) ||
+		   end.shrunk != __atomic_load_n(&state->break_shrunk, __ATOMIC_ACQUIRE));
+}
+
+/* Only when the monitor has answered: other threads touch what is said to be registered. */
+static void heap_is_known(struct heap_end end)
+{
+	struct shim_state *state = shim_channel.state;
+
+	__atomic_store_n(&state->break_shrunk, end.shrunk, __ATOMIC_RELEASE);
+	__atomic_store_n(&state->program_break, end.address, __ATOMIC_RELEASE);
+}
+
 /* Reports the allocation itself when it is large, and what glibc mapped for it in secret. */
 static void allocated(void *pointer, size_t size, enum fl_function function)
 {
-	struct shim_state *state;
 	uint64_t argument[8] = {(uint64_t)pointer, size, function, 0};
-	uint64_t end;
+	struct heap_end end;
 
 	if (!pointer || !shim_traced())
 		return;
-	state = shim_channel.state;
 	if (size >= shim_channel.area->alloc_threshold)
 		argument[3] |= FL_NOTE_ALLOC;
-	end = (uint64_t)shim_program_break();
-	if (__builtin_expect(
-		end != __atomic_load_n(&state->program_break, __ATOMIC_RELAXED), 0)) {
-		__atomic_store_n(&state->program_break, end, __ATOMIC_RELAXED);
+	end = heap_end();
+	if (__builtin_expect(heap_has_moved(end), 0)) {
 		argument[3] |= FL_NOTE_BREAK;
-		argument[4] = end;
+		argument[4] = end.address;
 	}
 	if (real.glibc_malloc) {
 		const size_t *chunk = (const size_t *)pointer - 2; /* previous size, size */
@@ -228,8 +258,11 @@ static void allocated(void *pointer, size_t size, enum fl_function function)
 			}
 		}
 	}
-	if (argument[3])
-		shim_request(FL_OP_ALLOC, argument);
+	if (!argument[3])
+		return;
+	shim_request(FL_OP_ALLOC, argument);
+	if (argument[3] & FL_NOTE_BREAK)
+		heap_is_known(end);
 }
 
 /*
@@ -502,14 +535,14 @@ EXPORT void *shmat(int id, const void *hint, int flags)
 
 static void break_moved(void)
 {
-	uint64_t end = (uint64_t)shim_program_break();
+	struct heap_end end;
 
-	if (shim_traced() &&
-	    end != __atomic_load_n(&shim_channel.state->program_break, __ATOMIC_RELAXED)) {
-		uint64_t argument[8] = {end};
-
-		__atomic_store_n(&shim_channel.state->program_break, end, __ATOMIC_RELAXED);
-		shim_request(FL_OP_BREAK, argument);
+	if (!shim_traced())
+		return;
+	end = heap_end();
+	if (heap_has_moved(end)) {
+		shim_request(FL_OP_BREAK, (uint64_t[8]){end.address});
+		heap_is_known(end);
 	}
 }
 

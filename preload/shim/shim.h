@@ -30,6 +30,7 @@ struct shim_state {
 	uint32_t status; /* enum shim_status, atomic */
 	int32_t pid;
 	uint64_t program_break; /* the last one that the monitor knows, atomic */
+	uint32_t break_shrunk;	/* fl_area's at that time, atomic */
 };
 
 struct shim_channel {

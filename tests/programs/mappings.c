@@ -9,7 +9,6 @@
 #include "touch.h"
 
 #include <sys/ipc.h>
-#include <sys/shm.h>
 
 #define PRIVATE	   (MAP_PRIVATE)
 #define READ_WRITE (PROT_READ | PROT_WRITE)
@@ -103,24 +102,6 @@ static NOINLINE void opened_later(void)
 			truth_fail("mprotect");
 		touch_mixed(p, i, i + step);
 	}
-}
-
-static NOINLINE void shared_segment(void)
-{
-	TRACED();
-	int id = shmget(IPC_PRIVATE, pages * PAGE, IPC_CREAT | 0600);
-	volatile char *p;
-
-	if (id < 0)
-		truth_fail("shmget");
-	p = shmat(id, NULL, 0);
-	shmctl(id, IPC_RMID, NULL);
-	if (p == (void *)-1)
-		truth_fail("shmat");
-	truth_region("shm", p, pages * PAGE);
-	touch_mixed(p, 0, pages);
-	if (shmdt((void *)(uintptr_t)p) != 0)
-		truth_fail("shmdt");
 }
 
 static NOINLINE void static_array(void)
