@@ -33,20 +33,20 @@ enum fl_source {
 	FL_SOURCE_COUNT
 };
 
-#define FL_THRESHOLD_OFF UINT64_MAX
-#define FL_MAX_FRAMES_LIMIT 512
+#define FL_THRESHOLD_OFF     UINT64_MAX
+#define FL_MAX_FRAMES_LIMIT  512
 #define FL_GRANULARITY_LIMIT (2u << 20)
 
 struct fl_options {
-	const char *output;	  /* path, or NULL: faultline.PROGRAM.PID.jsonl; not owned */
+	const char *output; /* path, or NULL: faultline.PROGRAM.PID.jsonl; not owned */
 	enum fl_mode mode;
 	enum fl_capture capture;
 	uint32_t max_frames;	  /* 1 to FL_MAX_FRAMES_LIMIT */
 	uint64_t alloc_threshold; /* bytes; 0: all; FL_THRESHOLD_OFF: none */
-	uint64_t granularity;	  /* bytes served at each fault: a power of two, one page to 2 MiB */
-	uint32_t sources;	  /* bits 1 << enum fl_source */
-	bool follow;		  /* children and exec */
-	bool quiet;		  /* no closing line */
+	uint64_t granularity; /* bytes served at each fault: a power of two, one page to 2 MiB */
+	uint32_t sources;     /* bits 1 << enum fl_source */
+	bool follow;	      /* children and exec */
+	bool quiet;	      /* no closing line */
 };
 
 /*

@@ -60,10 +60,10 @@ enum fl_op {
 	FL_OP_ALLOC,	  /* address, size, enum fl_function, FL_NOTE_ bits, break, chunk address,
 			     chunk size */
 	FL_OP_BREAK,	  /* address of the new break */
-	FL_OP_LOADED,	  /* the dynamic linker allocates: it may have mapped modules; no arguments */
-	FL_OP_YIELD,	  /* address, size: the program registers it with a userfaultfd of its own */
-	FL_OP_DRAIN,	  /* cells are full: take them */
-	FL_OP_CAPTURED,	  /* never rung: registers of a signalled thread, FL_SLOT_CAPTURED */
+	FL_OP_LOADED,	/* the dynamic linker allocates: it may have mapped modules; no arguments */
+	FL_OP_YIELD,	/* address, size: the program registers it with a userfaultfd of its own */
+	FL_OP_DRAIN,	/* cells are full: take them */
+	FL_OP_CAPTURED, /* never rung: registers of a signalled thread, FL_SLOT_CAPTURED */
 };
 
 /* What FL_OP_ALLOC carries besides: any of them. */
@@ -87,9 +87,9 @@ struct fl_registers {
 };
 
 struct fl_slot {
-	uint32_t state;	 /* enum fl_slot_state, atomic */
-	uint32_t op;	 /* shim: enum fl_op */
-	int32_t pid, tid; /* shim: as the program sees them */
+	uint32_t state;		       /* enum fl_slot_state, atomic */
+	uint32_t op;		       /* shim: enum fl_op */
+	int32_t pid, tid;	       /* shim: as the program sees them */
 	uint64_t argument[8];	       /* shim */
 	struct fl_registers registers; /* shim: of the requesting thread */
 	int64_t result;		       /* monitor: 0 or negative errno */

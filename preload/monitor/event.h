@@ -34,22 +34,16 @@ struct event {
 	uint64_t ts;
 };
 
-enum process_event {
-	PROCESS_START,
-	PROCESS_FORK,
-	PROCESS_EXEC,
-	PROCESS_DETACH,
-	PROCESS_EXIT
-};
+enum process_event { PROCESS_START, PROCESS_FORK, PROCESS_EXEC, PROCESS_DETACH, PROCESS_EXIT };
 
 struct event_process {
 	struct event head;
 	int32_t pid, ppid;
-	uint32_t event;	     /* enum process_event */
-	int32_t status;	     /* exit status, -1: unknown */
-	int32_t signal;	     /* that ended it, 0: none or unknown */
-	uint32_t exe_size;   /* bytes of exe in text, its NUL included; 0: left out */
-	uint32_t argc;	     /* command words, each NUL-terminated, after exe in text; 0: left out */
+	uint32_t event;	   /* enum process_event */
+	int32_t status;	   /* exit status, -1: unknown */
+	int32_t signal;	   /* that ended it, 0: none or unknown */
+	uint32_t exe_size; /* bytes of exe in text, its NUL included; 0: left out */
+	uint32_t argc;	   /* command words, each NUL-terminated, after exe in text; 0: left out */
 	uint32_t text_size;
 	char text[];
 };
@@ -77,7 +71,7 @@ struct event_frame {
 	uint64_t ip;	 /* as in the process */
 	uint64_t offset; /* in the module's own numbering (ELF virtual address) when module != 0 */
 	uint32_t module; /* 0: none (generated code) */
-	uint32_t exact;	 /* 1: ip is the instruction itself; 0: a return address, symbol at ip - 1 */
+	uint32_t exact; /* 1: ip is the instruction itself; 0: a return address, symbol at ip - 1 */
 };
 
 struct event_stack {
@@ -109,7 +103,7 @@ struct event_region_end {
 	struct event head;
 	uint32_t id;
 	int32_t pid;
-	uint32_t reason; /* enum region_end_reason */
+	uint32_t reason;  /* enum region_end_reason */
 	uint32_t partial; /* 1: only start, size went */
 	uint64_t start, size;
 };

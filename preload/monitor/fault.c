@@ -48,8 +48,7 @@ static void take_sample(void *context, const struct perf_sample *sample)
 
 	if (!thread || sample->ts <= thread->sample.ts)
 		return;
-	memcpy(&thread->sample, sample,
-	    offsetof(struct perf_sample, stack) + sample->stack_size);
+	memcpy(&thread->sample, sample, offsetof(struct perf_sample, stack) + sample->stack_size);
 	thread->sampled = true;
 }
 
@@ -169,20 +168,18 @@ static const struct perf_sample *find_sample(
 
 	if (thread && thread->sampled && (thread->sample.addr & ~(PAGE_BYTES - 1)) == page)
 		return &thread->sample;
-	if (perf_find_sample(s->perf, p->pid, page, page + PAGE_BYTES, &older) && older.tid == tid &&
-	    (!thread || older.ts > thread->served_ns))
+	if (perf_find_sample(s->perf, p->pid, page, page + PAGE_BYTES, &older) &&
+	    older.tid == tid && (!thread || older.ts > thread->served_ns))
 		return &older;
 	return NULL;
 }
 
-static void capture(struct service *s, struct process *p, uint64_t address, int32_t tid,
-    struct capture *c)
+static void capture(
+    struct service *s, struct process *p, uint64_t address, int32_t tid, struct capture *c)
 {
 	const struct perf_sample *sample;
 
-	*c = (struct capture){.view = {.more = read_more,
-				  .context = p,
-				  .extra = s->stack_extra}};
+	*c = (struct capture){.view = {.more = read_more, .context = p, .extra = s->stack_extra}};
 	if (s->capture == FL_CAPTURE_NONE) {
 		c->ts = service_now();
 		return;
@@ -274,13 +271,12 @@ struct served {
 
 static int fill(struct process *p, uint64_t start, uint64_t size, bool write)
 {
-	return write ? uffd_copy_zero(p->uffd, start, size)
-		     : uffd_zeropage(p->uffd, start, size);
+	return write ? uffd_copy_zero(p->uffd, start, size) : uffd_zeropage(p->uffd, start, size);
 }
 
 /* With a coarse granularity: the rest of the block, page by page where some are there. */
-static uint64_t fill_around(struct service *s, struct process *p, const struct interval *region,
-    uint64_t page, bool write)
+static uint64_t fill_around(
+    struct service *s, struct process *p, const struct interval *region, uint64_t page, bool write)
 {
 	uint64_t size = region->page_size, granularity = s->options.granularity;
 	uint64_t start = page & ~(granularity - 1), end = start + granularity, bytes = 0;
@@ -316,12 +312,11 @@ static struct served serve(struct service *s, struct process *p, const struct in
 }
 
 static void tell_fault(struct service *s, struct process *p, const struct interval *region,
-    uint64_t address, bool write, int32_t tid, const struct capture *c,
-    const struct served *served, enum fault_served how, uint64_t stack)
+    uint64_t address, bool write, int32_t tid, const struct capture *c, const struct served *served,
+    enum fault_served how, uint64_t stack)
 {
 	const struct interval *allocation = interval_find(&p->allocations, address);
-	struct event_fault *event =
-	    writer_reserve(s->writer, EVENT_FAULT, sizeof(*event), c->ts);
+	struct event_fault *event = writer_reserve(s->writer, EVENT_FAULT, sizeof(*event), c->ts);
 
 	event->pid = p->pid;
 	event->tid = tid;
@@ -339,8 +334,8 @@ static void tell_fault(struct service *s, struct process *p, const struct interv
 	writer_commit(s->writer);
 }
 
-static void put_off(struct service *s, struct process *p, uint64_t address, uint64_t flags,
-    int32_t tid)
+static void put_off(
+    struct service *s, struct process *p, uint64_t address, uint64_t flags, int32_t tid)
 {
 	if (p->pending_count == p->pending_room) {
 		size_t room = p->pending_room ? p->pending_room * 2 : 16;
@@ -366,13 +361,12 @@ void fault_retry_pending(struct service *s, struct process *p)
 
 		fault_handle(s, p, fault.address, fault.flags, fault.tid);
 	}
-	memmove(p->pending, p->pending + count,
-	    (p->pending_count - count) * sizeof(*p->pending));
+	memmove(p->pending, p->pending + count, (p->pending_count - count) * sizeof(*p->pending));
 	p->pending_count -= count;
 }
 
-static void answer_doorbell(struct service *s, struct process *p, uint64_t address,
-    uint64_t flags, int32_t tid)
+static void answer_doorbell(
+    struct service *s, struct process *p, uint64_t address, uint64_t flags, int32_t tid)
 {
 	int error;
 
@@ -432,8 +426,8 @@ void fault_handle(
 	if (s->capture != FL_CAPTURE_NONE && !c.has_registers && ask_again(s, p, address, tid))
 		return;
 	if (c.has_registers) {
-		unwound = unwind_by_rules(
-		    s->unwinder, p->space, &c.registers, &c.view, &s->unwound);
+		unwound =
+		    unwind_by_rules(s->unwinder, p->space, &c.registers, &c.view, &s->unwound);
 		if (!unwound && interval_find(&p->regions, c.registers.r[ARCH_SP])) {
 			/* A stack in traced memory has holes: it is read word by word. */
 			unwind_fully(
@@ -441,8 +435,7 @@ void fault_handle(
 			unwound = true;
 		} else if (!unwound) {
 			c.view.start = c.registers.r[ARCH_SP];
-			c.view.size =
-			    remote_read(p, c.view.start, s->stack_copy, STACK_COPY_BYTES);
+			c.view.size = remote_read(p, c.view.start, s->stack_copy, STACK_COPY_BYTES);
 			c.view.bytes = s->stack_copy;
 		}
 	}
@@ -500,8 +493,8 @@ void fault_native(struct service *s, struct process *p, const struct interval *r
 			    .context = p,
 			    .extra = s->stack_extra};
 
-			unwind_fully(s->unwinder, &p->space, p->pid, &sample.registers, &view,
-			    &s->unwound);
+			unwind_fully(
+			    s->unwinder, &p->space, p->pid, &sample.registers, &view, &s->unwound);
 			if (s->unwound.count)
 				stack = intern(s, p, c.ts);
 		}

@@ -255,8 +255,8 @@ int main(int count, char **words)
 	result = start(&service, &arguments, path, message.text, sizeof(message.text));
 	if (result < 0) {
 		if (!message.text[0])
-			snprintf(message.text, sizeof(message.text),
-			    "the monitor cannot start: %s", strerror(-result));
+			snprintf(message.text, sizeof(message.text), "the monitor cannot start: %s",
+			    strerror(-result));
 		tell(arguments.starter_fd, FL_LAUNCH_ERROR);
 		return 1;
 	}
@@ -264,8 +264,8 @@ int main(int count, char **words)
 	service_run(&service);
 	writer_finish(service.writer, &totals);
 	if (writer_complaint(service.writer)) {
-		snprintf(message.text, sizeof(message.text), "%s",
-		    writer_complaint(service.writer));
+		snprintf(
+		    message.text, sizeof(message.text), "%s", writer_complaint(service.writer));
 		tell(arguments.starter_fd, FL_LAUNCH_WARNING);
 	}
 	message.processes = service.process_count;

@@ -26,7 +26,7 @@ struct elf_file {
 	ino_t inode;
 	struct timespec modified;
 	off_t size;
-	int fd;		       /* -1: `image` holds it */
+	int fd; /* -1: `image` holds it */
 	const uint8_t *image;
 	struct elf_segment segments[SEGMENTS_MAX];
 	size_t segment_count;
@@ -211,9 +211,8 @@ static int file_parse(struct elf_file *file)
 	Elf64_Phdr segment;
 	uint64_t table = 0;
 
-	if (!file_read(file, 0, &elf, sizeof(elf)) ||
-	    memcmp(elf.e_ident, ELFMAG, SELFMAG) != 0 || elf.e_ident[EI_CLASS] != ELFCLASS64 ||
-	    elf.e_phentsize != sizeof(segment))
+	if (!file_read(file, 0, &elf, sizeof(elf)) || memcmp(elf.e_ident, ELFMAG, SELFMAG) != 0 ||
+	    elf.e_ident[EI_CLASS] != ELFCLASS64 || elf.e_phentsize != sizeof(segment))
 		return -ENOEXEC;
 	for (unsigned i = 0; i < elf.e_phnum; i++) {
 		if (!file_read(file, elf.e_phoff + i * sizeof(segment), &segment, sizeof(segment)))

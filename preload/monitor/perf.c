@@ -73,8 +73,7 @@ static int ring_open(struct ring *ring, struct perf_event_attr *attr, pid_t pid,
 	void *at;
 
 	*ring = (struct ring){.fd = -1};
-	ring->fd = (int)syscall(
-	    SYS_perf_event_open, attr, pid, cpu, -1, PERF_FLAG_FD_CLOEXEC);
+	ring->fd = (int)syscall(SYS_perf_event_open, attr, pid, cpu, -1, PERF_FLAG_FD_CLOEXEC);
 	if (ring->fd < 0)
 		return -errno;
 	/* Users have a budget of locked pages: take what it allows. */
@@ -161,7 +160,8 @@ int perf_open(struct perf *perf, pid_t pid, int epoll_fd, uint64_t epoll_data)
 		struct epoll_event watch = {.events = EPOLLIN, .data.u64 = epoll_data};
 
 		samples_attr(&attr);
-		error = ring_open(&perf->samples[samples], &attr, pid, cpu, SAMPLE_RING_PAGES, false);
+		error =
+		    ring_open(&perf->samples[samples], &attr, pid, cpu, SAMPLE_RING_PAGES, false);
 		if (error == -ENODEV) /* a CPU that is offline */
 			continue;
 		if (error == -EACCES || error == -EPERM) {
@@ -269,7 +269,8 @@ static bool is_wanted(const struct wanted *wanted, const struct sample_head *hea
  * it was copied, the writer has not come round to it.
  */
 static void walk(struct ring *ring, uint64_t end, const struct wanted *wanted,
-    struct perf_sample *sample, bool (*visit)(void *context, const struct perf_sample *sample), void *context)
+    struct perf_sample *sample, bool (*visit)(void *context, const struct perf_sample *sample),
+    void *context)
 {
 	uint64_t at = __atomic_load_n(&ring->page->data_head, __ATOMIC_ACQUIRE);
 
@@ -307,8 +308,8 @@ static bool take_one(void *context, const struct perf_sample *sample)
 	return true;
 }
 
-void perf_drain_samples(struct perf *perf,
-    void (*take)(void *context, const struct perf_sample *sample), void *context)
+void perf_drain_samples(
+    struct perf *perf, void (*take)(void *context, const struct perf_sample *sample), void *context)
 {
 	struct taker taker = {take, context};
 
@@ -394,9 +395,8 @@ static void handle_record(struct perf *perf, const uint8_t *record, size_t size)
 		h->exited(h->context, (int32_t)task->pid, (int32_t)task->tid, task->time);
 		break;
 	case PERF_RECORD_COMM: /* header, pid, tid, name */
-		h->named(h->context, (int32_t)words[2], (int32_t)words[3],
-		    (const char *)&words[4], header->misc & PERF_RECORD_MISC_COMM_EXEC,
-		    record_time(record, size));
+		h->named(h->context, (int32_t)words[2], (int32_t)words[3], (const char *)&words[4],
+		    header->misc & PERF_RECORD_MISC_COMM_EXEC, record_time(record, size));
 		break;
 	case PERF_RECORD_MMAP2:
 		h->mapped(h->context, (int32_t)map->pid, (int32_t)map->tid,

@@ -43,10 +43,10 @@ struct perf_handler {
 	void *context;
 	void (*forked)(void *context, int32_t pid, int32_t ppid, int32_t tid, uint64_t ts);
 	void (*exited)(void *context, int32_t pid, int32_t tid, uint64_t ts);
-	void (*named)(void *context, int32_t pid, int32_t tid, const char *name, bool exec,
+	void (*named)(
+	    void *context, int32_t pid, int32_t tid, const char *name, bool exec, uint64_t ts);
+	void (*mapped)(void *context, int32_t pid, int32_t tid, const struct perf_mapping *mapping,
 	    uint64_t ts);
-	void (*mapped)(void *context, int32_t pid, int32_t tid,
-	    const struct perf_mapping *mapping, uint64_t ts);
 	void (*lost)(void *context, uint64_t records);
 };
 

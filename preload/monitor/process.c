@@ -104,8 +104,7 @@ void process_identify(struct service *s, struct process *p, int32_t pid, uint64_
 		process_tell(s, p, PROCESS_FORK, ts);
 }
 
-void process_reset(
-    struct service *s, struct process *p, enum region_end_reason reason, uint64_t ts)
+void process_reset(struct service *s, struct process *p, enum region_end_reason reason, uint64_t ts)
 {
 	region_end_all(s, p, reason, ts);
 	interval_clear(&p->allocations);
@@ -227,8 +226,8 @@ void process_tell_module(void *context, pid_t pid, const struct space_module *mo
 {
 	struct service *s = context;
 	size_t path_size = strlen(module->path) + 1;
-	struct event_module *event = writer_reserve(
-	    s->writer, EVENT_MODULE, sizeof(*event) + path_size, service_now());
+	struct event_module *event =
+	    writer_reserve(s->writer, EVENT_MODULE, sizeof(*event) + path_size, service_now());
 	const uint8_t *build_id;
 
 	event->id = module->id;
@@ -325,8 +324,7 @@ struct thread *thread_known(struct service *s, int32_t tid)
 
 static void tell_thread(struct service *s, const struct thread *thread, uint64_t ts)
 {
-	struct event_thread *event =
-	    writer_reserve(s->writer, EVENT_THREAD, sizeof(*event), ts);
+	struct event_thread *event = writer_reserve(s->writer, EVENT_THREAD, sizeof(*event), ts);
 
 	event->pid = thread->pid;
 	event->tid = thread->tid;

@@ -10,7 +10,7 @@
 
 #define PAGE_BYTES UINT64_C(4096)
 
-#define SHIM_NAME  "/libfaultline.so"
+#define SHIM_NAME "/libfaultline.so"
 
 /* mmap's flags hold the huge page size (linux/mman.h). */
 #define HUGE_SHIFT 26
@@ -85,8 +85,8 @@ void region_add(struct service *s, struct process *p, uint64_t start, uint64_t s
 	}
 	tell_region(s, p, region, origin);
 	if (origin->catch_up && !origin->huge)
-		remote_present(p, start, end, catch_up_page,
-		    &(struct catching_up){s, p, region, origin});
+		remote_present(
+		    p, start, end, catch_up_page, &(struct catching_up){s, p, region, origin});
 }
 
 void region_cover(struct service *s, struct process *p, uint64_t start, uint64_t size,
@@ -111,8 +111,8 @@ void region_cover(struct service *s, struct process *p, uint64_t start, uint64_t
 			start = stop;
 			continue;
 		}
-		region_add(s, p, start, (next && next->start < end ? next->start : end) - start,
-		    origin);
+		region_add(
+		    s, p, start, (next && next->start < end ? next->start : end) - start, origin);
 		start = next && next->start < end ? next->end : end;
 	}
 }
@@ -262,8 +262,8 @@ static void move_piece(void *context, const struct interval *piece, bool partial
 	interval_insert(&m->moved, &at);
 }
 
-void region_move(struct service *s, struct process *p, uint64_t from, uint64_t to, uint64_t size,
-    uint64_t ts)
+void region_move(
+    struct service *s, struct process *p, uint64_t from, uint64_t to, uint64_t size, uint64_t ts)
 {
 	struct moving m = {.process = p, .from = from, .to = to};
 
@@ -325,8 +325,7 @@ static bool take_mapped(void *context, const struct mapping *m)
 
 	if (m->inode && m->path[0] == '/' && !m->shared) {
 		c->file_end = m->end;
-		c->file_is_shim =
-		    length >= shim && strcmp(m->path + length - shim, SHIM_NAME) == 0;
+		c->file_is_shim = length >= shim && strcmp(m->path + length - shim, SHIM_NAME) == 0;
 		return true;
 	}
 	if (m->inode || m->shared || !(m->prot & PROT_WRITE) || is_ours(p, m) ||
@@ -348,8 +347,7 @@ static bool take_mapped(void *context, const struct mapping *m)
 	return true;
 }
 
-void region_add_mapped(
-    struct service *s, struct process *p, const struct region_origin *origin)
+void region_add_mapped(struct service *s, struct process *p, const struct region_origin *origin)
 {
 	struct mapped context = {.service = s, .process = p, .origin = origin};
 
@@ -379,8 +377,8 @@ static bool look_at(void *context, const struct mapping *m)
 	return false;
 }
 
-void region_look_up(struct service *s, struct process *p, uint64_t address,
-    const struct region_origin *from)
+void region_look_up(
+    struct service *s, struct process *p, uint64_t address, const struct region_origin *from)
 {
 	struct look_up l = {.address = address};
 	struct region_origin origin = *from;

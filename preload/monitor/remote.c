@@ -11,13 +11,13 @@
 #include <time.h>
 #include <unistd.h>
 
-#define PAGE_BYTES   UINT64_C(4096)
-#define PIECES_MAX   72u
-#define ENTRIES	     512u
-#define PRESENT	     (UINT64_C(1) << 63) /* Documentation/admin-guide/mm/pagemap.rst */
-#define SCAN_RUNS    128u
-#define GUARD_NS     100000000 /* a read takes microseconds */
-#define PAGEMAP_MAX  (UINT64_C(64) << 20) /* without PAGEMAP_SCAN no further than this */
+#define PAGE_BYTES  UINT64_C(4096)
+#define PIECES_MAX  72u
+#define ENTRIES	    512u
+#define PRESENT	    (UINT64_C(1) << 63) /* Documentation/admin-guide/mm/pagemap.rst */
+#define SCAN_RUNS   128u
+#define GUARD_NS    100000000		 /* a read takes microseconds */
+#define PAGEMAP_MAX (UINT64_C(64) << 20) /* without PAGEMAP_SCAN no further than this */
 
 /*
  * The guard. A page can go between the look at it and the read (MADV_DONTNEED of live stack,

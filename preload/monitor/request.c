@@ -55,8 +55,7 @@ static void do_map(struct service *s, struct process *p, const struct fl_slot *s
 	region_add(s, p, a[0], a[1], &origin);
 }
 
-static void do_remap(
-    struct service *s, struct process *p, const struct fl_slot *slot, uint64_t ts)
+static void do_remap(struct service *s, struct process *p, const struct fl_slot *slot, uint64_t ts)
 {
 	const uint64_t *a = slot->argument;
 	struct region_origin origin;
@@ -69,8 +68,8 @@ static void do_remap(
 	region_cover(s, p, a[2] + a[1], a[3] - a[1], &origin);
 }
 
-static void break_to(struct service *s, struct process *p, uint64_t end,
-    const struct region_origin *origin)
+static void break_to(
+    struct service *s, struct process *p, uint64_t end, const struct region_origin *origin)
 {
 	uint64_t start = (p->program_break + PAGE_BYTES - 1) & ~(PAGE_BYTES - 1);
 	struct region_origin brk = *origin;
@@ -97,14 +96,11 @@ static void remember_arena(struct process *p, uint64_t base)
 	}
 }
 
-
-static void do_alloc(
-    struct service *s, struct process *p, const struct fl_slot *slot, uint64_t ts)
+static void do_alloc(struct service *s, struct process *p, const struct fl_slot *slot, uint64_t ts)
 {
 	const uint64_t *a = slot->argument;
 	struct region_origin origin = origin_of(s, p, slot, FL_SOURCE_MALLOC_MMAP, ts);
-	struct interval allocation = {
-	    .start = a[0], .end = a[0] + (a[1] ? a[1] : 1), .base = ts};
+	struct interval allocation = {.start = a[0], .end = a[0] + (a[1] ? a[1] : 1), .base = ts};
 	struct interval *before;
 	struct event_alloc *event;
 
@@ -139,8 +135,7 @@ static void do_alloc(
 }
 
 /* The bss of a module that is being loaded must be registered before its code runs. */
-static void do_loaded(
-    struct service *s, struct process *p, const struct fl_slot *slot, uint64_t ts)
+static void do_loaded(struct service *s, struct process *p, const struct fl_slot *slot, uint64_t ts)
 {
 	struct region_origin origin;
 
@@ -319,8 +314,7 @@ static int area_create(struct service *s, struct shared_area **shared, int *fd)
 	*fd = memfd_create("faultline", MFD_CLOEXEC);
 	if (*fd < 0 || ftruncate(*fd, sizeof(*made->area)) < 0)
 		goto fail_errno;
-	made->area = mmap(
-	    NULL, sizeof(*made->area), PROT_READ | PROT_WRITE, MAP_SHARED, *fd, 0);
+	made->area = mmap(NULL, sizeof(*made->area), PROT_READ | PROT_WRITE, MAP_SHARED, *fd, 0);
 	if (made->area == MAP_FAILED)
 		goto fail_errno;
 	made->references = 1;
@@ -428,8 +422,8 @@ static struct process *greet(
 	return p;
 }
 
-static int attach(struct service *s, const struct fl_hello *hello, int32_t pid, int *uffd,
-    int *area_fd)
+static int attach(
+    struct service *s, const struct fl_hello *hello, int32_t pid, int *uffd, int *area_fd)
 {
 	uint64_t features, ioctls, ts = service_now();
 	struct shared_area *shared = NULL;

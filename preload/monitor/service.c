@@ -142,8 +142,8 @@ static void on_named(
 	thread_named(s, pid, tid, name, ts);
 }
 
-static void on_mapped(void *context, int32_t pid, int32_t tid,
-    const struct perf_mapping *mapping, uint64_t ts)
+static void on_mapped(
+    void *context, int32_t pid, int32_t tid, const struct perf_mapping *mapping, uint64_t ts)
 {
 	struct service *s = context;
 	struct process *p = process_by_pid(s, pid);
@@ -163,9 +163,8 @@ static void on_mapped(void *context, int32_t pid, int32_t tid,
 		p->late = grown;
 		p->late_room = room;
 	}
-	p->late[p->late_count++] = (struct late_mapping){.mapping = *mapping,
-	    .due_ns = ts + LATE_NS,
-	    .tid = tid};
+	p->late[p->late_count++] =
+	    (struct late_mapping){.mapping = *mapping, .due_ns = ts + LATE_NS, .tid = tid};
 }
 
 static void on_lost(void *context, uint64_t records)
@@ -200,7 +199,7 @@ static void handle_event(struct service *s, struct process *p, const struct uffd
 		end = m->arg.remove.end;
 		region_unmapped(s, p, start, end - start,
 		    request_is_replacing(p, start, end - start) ? REGION_END_REPLACE
-								 : REGION_END_UNMAP,
+								: REGION_END_UNMAP,
 		    ts);
 		break;
 	case UFFD_EVENT_REMOVE:
@@ -322,8 +321,7 @@ static bool is_stack(struct service *s, const struct process *p, uint64_t start,
 {
 	for (uint32_t i = 0; i < THREAD_BUCKETS; i++)
 		for (const struct thread *t = s->threads[i]; t; t = t->next)
-			if (t->pid == p->pid &&
-			    t->sample.registers.r[ARCH_SP] - start < size)
+			if (t->pid == p->pid && t->sample.registers.r[ARCH_SP] - start < size)
 				return true;
 	return false;
 }
@@ -374,7 +372,8 @@ static void tick(struct service *s, uint64_t now)
 	if (rescued)
 		service_lost(s, LOST_EVENTS, rescued, "a stack was read while its pages went");
 	if (s->stacks_lost) {
-		service_lost(s, LOST_STACKS, s->stacks_lost, "the registers of a fault could not be read");
+		service_lost(
+		    s, LOST_STACKS, s->stacks_lost, "the registers of a fault could not be read");
 		s->stacks_lost = 0;
 	}
 }

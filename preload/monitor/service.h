@@ -61,7 +61,7 @@ struct process {
 	uint64_t gone_ns; /* when memory was last seen to go */
 	struct shared_area *shared;
 	struct space *space;
-	struct interval_map regions; /* detail: enum region_detail bits */
+	struct interval_map regions;	 /* detail: enum region_detail bits */
 	struct interval_map allocations; /* base: when, in nanoseconds */
 	struct late_mapping *late;
 	size_t late_count, late_room;
@@ -78,8 +78,8 @@ enum region_detail {
 struct thread {
 	struct thread *next; /* in its hash bucket */
 	int32_t tid, pid;
-	bool told;    /* its thread line is written */
-	bool sampled; /* sample is of a fault that was not served yet */
+	bool told;	    /* its thread line is written */
+	bool sampled;	    /* sample is of a fault that was not served yet */
 	uint64_t served_ns; /* when its last fault was served */
 	uint32_t signal_failures;
 	uint64_t home_sp; /* --capture=signal: where its own stack is */
@@ -115,7 +115,7 @@ struct service {
 	struct unwound unwound;
 	uint8_t *stack_copy;  /* STACK_COPY_BYTES: a stack to be unwound after the thread woke */
 	uint8_t *stack_extra; /* STACK_EXTRA_BYTES: what lies above perf's sample */
-	bool verify; /* compare rules with libunwind on every stack */
+	bool verify;	      /* compare rules with libunwind on every stack */
 	uint64_t verified, differing;
 };
 
@@ -135,8 +135,8 @@ struct process *process_fork(struct service *s, struct process *parent, int uffd
 void process_identify(struct service *s, struct process *p, int32_t pid, uint64_t ts);
 
 /* Forgets the memory of the image before exec. */
-void process_reset(struct service *s, struct process *p, enum region_end_reason reason,
-    uint64_t ts);
+void process_reset(
+    struct service *s, struct process *p, enum region_end_reason reason, uint64_t ts);
 
 /* Writes the line of a module that was first seen: a space_announce, `context` the service. */
 void process_tell_module(void *context, pid_t pid, const struct space_module *module);
@@ -163,12 +163,12 @@ void service_lost(struct service *s, enum lost_what what, uint64_t count, const 
 /* What a new region is, beside its addresses. */
 struct region_origin {
 	enum fl_source source;
-	int32_t tid; /* 0: unknown */
+	int32_t tid;	 /* 0: unknown */
 	int prot, flags; /* -1: unknown */
 	uint64_t stack, ts;
-	bool catch_up;	/* pages that are there already are faults that the kernel served */
-	bool populated; /* ... by the mapping itself, so that perf has no samples of them */
-	bool shared, huge; /* when the caller knows; see region_look_up */
+	bool catch_up;	    /* pages that are there already are faults that the kernel served */
+	bool populated;	    /* ... by the mapping itself, so that perf has no samples of them */
+	bool shared, huge;  /* when the caller knows; see region_look_up */
 	uint32_t page_size; /* 0: the system's */
 };
 
@@ -189,8 +189,8 @@ void region_unmapped(struct service *s, struct process *p, uint64_t start, uint6
     enum region_end_reason reason, uint64_t ts);
 void region_cut(struct service *s, struct process *p, uint64_t start, uint64_t size,
     enum region_end_reason reason, uint64_t ts);
-void region_move(struct service *s, struct process *p, uint64_t from, uint64_t to, uint64_t size,
-    uint64_t ts);
+void region_move(
+    struct service *s, struct process *p, uint64_t from, uint64_t to, uint64_t size, uint64_t ts);
 void region_end_all(
     struct service *s, struct process *p, enum region_end_reason reason, uint64_t ts);
 
@@ -198,17 +198,16 @@ void region_end_all(
  * Registers what is mapped already and in no region yet: just the modules' bss when the origin's
  * source says so, else (FL_SOURCE_COUNT) all anonymous memory but the stack.
  */
-void region_add_mapped(
-    struct service *s, struct process *p, const struct region_origin *origin);
+void region_add_mapped(struct service *s, struct process *p, const struct region_origin *origin);
 
 /* Registers the mapping that holds `address`, as /proc/PID/maps describes it. */
-void region_look_up(struct service *s, struct process *p, uint64_t address,
-    const struct region_origin *origin);
+void region_look_up(
+    struct service *s, struct process *p, uint64_t address, const struct region_origin *origin);
 
 /* ---- fault.c ---- */
 
-void fault_handle(struct service *s, struct process *p, uint64_t address, uint64_t flags,
-    int32_t tid);
+void fault_handle(
+    struct service *s, struct process *p, uint64_t address, uint64_t flags, int32_t tid);
 void fault_retry_pending(struct service *s, struct process *p);
 void fault_take_samples(struct service *s);
 

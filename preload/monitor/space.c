@@ -161,8 +161,8 @@ static void add_module(struct reader *r)
 	if (r->run.file) {
 		segment = elf_file_segment(r->run.file, r->code_offset);
 		if (segment)
-			r->run.bias = r->code_start - r->code_offset + segment->offset -
-				      segment->address;
+			r->run.bias =
+			    r->code_start - r->code_offset + segment->offset - segment->address;
 	}
 	r->run.is_shim = ends_with(r->run.path, SHIM_NAME);
 	r->run.seen = true;
@@ -194,8 +194,8 @@ static void finish_run(struct reader *r)
 static void add_generated(struct reader *r, const struct mapping *m)
 {
 	struct space *space = r->space;
-	void *grown = realloc(
-	    space->generated, (space->generated_count + 1) * sizeof(*space->generated));
+	void *grown =
+	    realloc(space->generated, (space->generated_count + 1) * sizeof(*space->generated));
 
 	if (!grown) {
 		r->error = -ENOMEM;

@@ -57,7 +57,7 @@ struct space {
 	size_t module_count;
 	struct {
 		uint64_t start, end;
-	} *generated; /* executable memory without a file */
+	} * generated; /* executable memory without a file */
 	size_t generated_count;
 	struct rule *rules; /* open addressing, a power of two */
 	size_t rule_room, rule_count;

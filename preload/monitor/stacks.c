@@ -77,8 +77,8 @@ static bool grow(struct stacks *stacks)
 	return true;
 }
 
-uint64_t stacks_intern(struct stacks *stacks, uint64_t generation, const struct unwound *unwound,
-    bool *is_new)
+uint64_t stacks_intern(
+    struct stacks *stacks, uint64_t generation, const struct unwound *unwound, bool *is_new)
 {
 	uint64_t low = fold(generation, unwound->truncated, UINT64_C(0x9e3779b97f4a7c15));
 	uint64_t high = fold(~generation, unwound->count, UINT64_C(0xd1b54a32d192ed03));

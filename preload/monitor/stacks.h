@@ -20,7 +20,7 @@ void stacks_destroy(struct stacks *stacks);
  * The identifier of these frames in an address space of this generation; *is_new tells that it
  * was made now and has to be defined in the trace. 0 for no frames, or when there is no memory.
  */
-uint64_t stacks_intern(struct stacks *stacks, uint64_t generation, const struct unwound *unwound,
-    bool *is_new);
+uint64_t stacks_intern(
+    struct stacks *stacks, uint64_t generation, const struct unwound *unwound, bool *is_new);
 
 #endif

@@ -13,9 +13,9 @@ extern int UNW_OBJ(dwarf_search_unwind_table)(unw_addr_space_t as, unw_word_t ip
     unw_dyn_info_t *di, unw_proc_info_t *pi, int need_unwind_info, void *arg);
 
 /* Made-up registers for learning: addresses that no process can have (not canonical). */
-#define MADE_UP	   UINT64_C(0x0100000000000000)
-#define MADE_UP_SP (MADE_UP + (UINT64_C(1) << 48))
-#define MADE_UP_BP (MADE_UP + (UINT64_C(2) << 48))
+#define MADE_UP		    UINT64_C(0x0100000000000000)
+#define MADE_UP_SP	    (MADE_UP + (UINT64_C(1) << 48))
+#define MADE_UP_BP	    (MADE_UP + (UINT64_C(2) << 48))
 #define MADE_UP_REGISTER(n) (MADE_UP + (UINT64_C(0x10) + (n)) * (UINT64_C(1) << 48))
 #define MADE_UP_VALUE(n)    (MADE_UP + (UINT64_C(0x40) + (n)) * (UINT64_C(1) << 48))
 #define NEAR		    (INT64_C(1) << 30)
@@ -35,8 +35,8 @@ struct unwinder {
 	/* what libunwind's accessors work on now */
 	struct space *space;
 	const struct registers *registers;
-	struct stack_view *view; /* NULL: learning */
-	bool found;		 /* the unwind table knew the address */
+	struct stack_view *view;   /* NULL: learning */
+	bool found;		   /* the unwind table knew the address */
 	uint64_t reads[READS_MAX]; /* learning: addresses read, answered MADE_UP_VALUE(i) */
 	uint32_t read_count;
 };
@@ -76,8 +76,8 @@ static bool code_read(struct space *space, uint64_t address, void *to, size_t si
 
 /* ---- libunwind's accessors ---- */
 
-static int find_proc_info(unw_addr_space_t as, unw_word_t ip, unw_proc_info_t *info,
-    int need_unwind_info, void *argument)
+static int find_proc_info(
+    unw_addr_space_t as, unw_word_t ip, unw_proc_info_t *info, int need_unwind_info, void *argument)
 {
 	struct unwinder *u = argument;
 	const struct space_module *module = space_module(u->space, ip);
@@ -180,8 +180,8 @@ static int get_proc_name(unw_addr_space_t as, unw_word_t address, char *name, si
 	return -UNW_ENOINFO;
 }
 
-int unwind_create(struct unwinder **unwinder, uint32_t max_frames, space_announce announce,
-    void *context)
+int unwind_create(
+    struct unwinder **unwinder, uint32_t max_frames, space_announce announce, void *context)
 {
 	static unw_accessors_t accessors = {.find_proc_info = find_proc_info,
 	    .put_unwind_info = put_unwind_info,
@@ -299,7 +299,7 @@ static bool learn_bp(const struct unwinder *u, uint64_t bp, uint64_t cfa, struct
 /* Steps libunwind once from `ip` over made-up registers. */
 static uint8_t learn_step(struct unwinder *u, uint64_t ip, struct rule *rule)
 {
-	struct registers registers;
+	static struct registers registers; /* libunwind's accessors keep looking at it */
 	unw_cursor_t cursor;
 	unw_word_t cfa, bp, caller;
 	uint64_t address;
@@ -459,8 +459,8 @@ static bool step(struct walker *w, const struct rule *rule, struct space *space,
 static void walker_start(
     struct walker *w, const struct registers *registers, struct unwound *result)
 {
-	*w = (struct walker){registers->r[ARCH_IP], registers->r[ARCH_SP], registers->r[ARCH_BP],
-	    true};
+	*w = (struct walker){
+	    registers->r[ARCH_IP], registers->r[ARCH_SP], registers->r[ARCH_BP], true};
 	result->count = 0;
 	result->truncated = true;
 	result->by_signal = false;
@@ -530,8 +530,8 @@ void unwind_fully(struct unwinder *u, struct space **space, pid_t pid,
 	}
 }
 
-void unwind_by_libunwind(struct unwinder *u, struct space *space,
-    const struct registers *registers, struct stack_view *view, struct unwound *result)
+void unwind_by_libunwind(struct unwinder *u, struct space *space, const struct registers *registers,
+    struct stack_view *view, struct unwound *result)
 {
 	unw_cursor_t cursor;
 	unw_word_t ip;

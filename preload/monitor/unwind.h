@@ -45,8 +45,8 @@ struct unwound {
 struct unwinder;
 
 /* `announce` is told of modules first seen, with `context`. */
-int unwind_create(struct unwinder **unwinder, uint32_t max_frames, space_announce announce,
-    void *context);
+int unwind_create(
+    struct unwinder **unwinder, uint32_t max_frames, space_announce announce, void *context);
 void unwind_destroy(struct unwinder *unwinder);
 
 struct elf_files *unwind_files(struct unwinder *unwinder);

@@ -42,11 +42,12 @@ __attribute__((naked)) static void signal_return(void)
 
 void shim_capture_install(void)
 {
-	struct sys_sigaction old = {0}, action = {
-	    .handler = captured,
-	    .flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK | SA_RESTORER,
-	    .restorer = signal_return,
-	};
+	struct sys_sigaction old = {0},
+			     action = {
+				 .handler = captured,
+				 .flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK | SA_RESTORER,
+				 .restorer = signal_return,
+			     };
 
 	if (SYS4(SYS_rt_sigaction, FL_CAPTURE_SIGNAL_NUMBER, 0, &old, sizeof(old.mask)) < 0 ||
 	    old.handler)

@@ -21,10 +21,10 @@
 
 #pragma GCC poison malloc calloc realloc free printf fprintf snprintf dprintf puts fopen
 
-#define PAGE_BYTES	       4096u
-#define DOORBELL_HALF	       (FL_DOORBELL_PAGES / 2)
-#define DOORBELL_TRIES	       4
-#define CELL_TRIES	       64u
+#define PAGE_BYTES	      4096u
+#define DOORBELL_HALF	      (FL_DOORBELL_PAGES / 2)
+#define DOORBELL_TRIES	      4
+#define CELL_TRIES	      64u
 #define MADV_DONTNEED_LOCKED_ 24 /* Linux 5.18 */
 
 struct shim_channel shim_channel;
@@ -175,8 +175,8 @@ void shim_tell(enum fl_cell_kind kind, uint64_t address)
 /* The page that tells a forked child from its parent. */
 static struct shim_state *state_create(void)
 {
-	long page = SYS6(SYS_mmap, 0, PAGE_BYTES, PROT_READ | PROT_WRITE,
-	    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	long page = SYS6(
+	    SYS_mmap, 0, PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	if (page < 0)
 		return NULL;

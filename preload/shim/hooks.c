@@ -18,10 +18,10 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/shm.h>
 #include <sys/vfs.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #define EXPORT	       __attribute__((visibility("default")))
@@ -87,8 +87,8 @@ static void resolve(void)
 	uint32_t expected = UNRESOLVED;
 	Dl_info allocator, libc;
 
-	if (!__atomic_compare_exchange_n(&resolved, &expected, RESOLVING, false,
-		__ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+	if (!__atomic_compare_exchange_n(
+		&resolved, &expected, RESOLVING, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
 		return;
 #define RESOLVE(name) *(void **)&real.name = dlsym(RTLD_NEXT, #name)
 	RESOLVE(malloc);
@@ -279,15 +279,15 @@ static inline void allocating(const void *caller)
 /* Before the real free: another thread may get the same address right after it. */
 static void freeing(void *pointer)
 {
-	if (pointer && shim_traced() && real.malloc_usable_size(pointer) >=
-					    shim_channel.area->alloc_threshold)
+	if (pointer && shim_traced() &&
+	    real.malloc_usable_size(pointer) >= shim_channel.area->alloc_threshold)
 		shim_tell(FL_CELL_FREED, (uint64_t)pointer);
 }
 
 static void mapped(void *start, size_t size, int prot, int flags, int fd, enum fl_source source)
 {
-	uint64_t argument[8] = {(uint64_t)start, size, (uint64_t)prot, (uint64_t)flags,
-	    (uint64_t)(int64_t)fd, source};
+	uint64_t argument[8] = {
+	    (uint64_t)start, size, (uint64_t)prot, (uint64_t)flags, (uint64_t)(int64_t)fd, source};
 	struct statfs fs;
 
 	if (start == MAP_FAILED || (flags & MAP_GROWSDOWN) || !shim_traced())
@@ -525,8 +525,8 @@ EXPORT void *shmat(int id, const void *hint, int flags)
 	start = real.shmat(id, hint, flags);
 	if (start != (void *)-1 && shim_traced()) {
 		/* Size 0: the monitor looks the mapping up. */
-		uint64_t argument[8] = {(uint64_t)start, 0, (uint64_t)-1, (uint64_t)-1,
-		    (uint64_t)-1, FL_SOURCE_SHM};
+		uint64_t argument[8] = {
+		    (uint64_t)start, 0, (uint64_t)-1, (uint64_t)-1, (uint64_t)-1, FL_SOURCE_SHM};
 
 		shim_request(FL_OP_MAP, argument);
 	}

@@ -49,8 +49,8 @@ static inline bool shim_traced(void)
 {
 	struct shim_state *state = shim_channel.state;
 
-	if (state && __builtin_expect(__atomic_load_n(&state->status, __ATOMIC_ACQUIRE) ==
-				      SHIM_ATTACHED, 1))
+	if (state &&
+	    __builtin_expect(__atomic_load_n(&state->status, __ATOMIC_ACQUIRE) == SHIM_ATTACHED, 1))
 		return true;
 	if (state && __atomic_load_n(&state->status, __ATOMIC_ACQUIRE) != SHIM_NEW)
 		return false;

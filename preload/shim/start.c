@@ -193,8 +193,8 @@ static int start_monitor_in(struct scratch *s, char *error, size_t error_size)
 	    s->socket + sizeof(s->socket), s->name);
 	append_number(append(s->pid, s->pid + sizeof(s->pid), "--pid="), s->pid + sizeof(s->pid),
 	    (uint64_t)SYS1(SYS_getpid, 0), 10);
-	append(append(s->assignment, s->assignment + sizeof(s->assignment),
-		   FL_MONITOR_VARIABLE "="),
+	append(
+	    append(s->assignment, s->assignment + sizeof(s->assignment), FL_MONITOR_VARIABLE "="),
 	    s->assignment + sizeof(s->assignment), s->name);
 
 	result = monitor_path(s->path, sizeof(s->path));
@@ -222,8 +222,7 @@ static int start_monitor_in(struct scratch *s, char *error, size_t error_size)
 			s->variables[n++] = *v;
 	s->variables[n] = NULL;
 
-	result = (int)SYS4(
-	    SYS_socketpair, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair);
+	result = (int)SYS4(SYS_socketpair, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair);
 	if (result < 0)
 		return result;
 	result = spawn_monitor(s->path, s->arguments, s->variables, pair[1]);
@@ -240,8 +239,8 @@ static int start_monitor_in(struct scratch *s, char *error, size_t error_size)
 		result = -EIO;
 	} else if (result == 0 && s->message.kind != FL_LAUNCH_READY) {
 		s->message.text[sizeof(s->message.text) - 1] = '\0';
-		append(append(error, error + error_size - 16, s->message.text),
-		    error + error_size, "; not traced");
+		append(append(error, error + error_size - 16, s->message.text), error + error_size,
+		    "; not traced");
 		result = -ECANCELED;
 	}
 	return result;
@@ -274,8 +273,8 @@ static int start_monitor(char *name, size_t name_size, char *error, size_t error
 {
 	struct scratch *s;
 	int result;
-	long page = SYS6(SYS_mmap, 0, sizeof(*s), PROT_READ | PROT_WRITE,
-	    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	long page = SYS6(
+	    SYS_mmap, 0, sizeof(*s), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	if (page < 0)
 		return (int)page;
@@ -304,8 +303,8 @@ static int monitor_connect(const char *name)
 	if (fd < 0)
 		return (int)fd;
 	do
-		result = SYS3(SYS_connect, fd, &address,
-		    offsetof(struct sockaddr_un, sun_path) + 1 + length);
+		result = SYS3(
+		    SYS_connect, fd, &address, offsetof(struct sockaddr_un, sun_path) + 1 + length);
 	while (result == -EINTR);
 	if (result < 0) {
 		SYS1(SYS_close, fd);
@@ -382,8 +381,8 @@ static int create_doorbell(struct shim_channel *channel)
 
 	if (channel->doorbell)
 		return 0;
-	at = SYS6(SYS_mmap, 0, FL_DOORBELL_PAGES * 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS,
-	    -1, 0);
+	at = SYS6(
+	    SYS_mmap, 0, FL_DOORBELL_PAGES * 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (at < 0)
 		return (int)at;
 	channel->doorbell = (uint8_t *)at;

@@ -118,7 +118,8 @@ static UNUSED volatile char *touch_place(volatile char *start, size_t i)
 	return start + i * PAGE + i * 72 % (PAGE - 8) / 8 * 8;
 }
 
-static ALWAYS_INLINE UNUSED void touch_pages(volatile char *start, size_t first, size_t end, touch_function how)
+static ALWAYS_INLINE UNUSED void touch_pages(
+    volatile char *start, size_t first, size_t end, touch_function how)
 {
 	for (size_t i = first; i < end; i++)
 		nest((unsigned)i, how, touch_place(start, i));

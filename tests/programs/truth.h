@@ -27,8 +27,8 @@
 #include <unistd.h>
 
 /* A function that the compiler neither inlines, clones, nor looks into from its callers. */
-#define NOINLINE __attribute__((noinline, noclone, noipa))
-#define UNUSED	 __attribute__((unused))
+#define NOINLINE      __attribute__((noinline, noclone, noipa))
+#define UNUSED	      __attribute__((unused))
 #define ALWAYS_INLINE inline __attribute__((always_inline))
 
 #define PAGE		  ((size_t)4096)
