@@ -365,17 +365,27 @@ void fault_retry_pending(struct service *s, struct process *p)
 	p->pending_count -= count;
 }
 
+/*
+ * Messages of faults are read before those of events, and an event is sent when its unmapping or
+ * moving is done already. Until it is read and its sender has gone on, the kernel fills no page
+ * (-EAGAIN), and that is how it shows.
+ */
+bool fault_event_is_due(struct process *p, uint64_t doorbell_page)
+{
+	return uffd_fill_asleep(p->uffd, doorbell_page, PAGE_BYTES) == -EAGAIN;
+}
+
 static void answer_doorbell(
     struct service *s, struct process *p, uint64_t address, uint64_t flags, int32_t tid)
 {
-	int error;
+	uint64_t page = address & ~(PAGE_BYTES - 1);
 
-	request_handle(s, p, tid);
-	error = uffd_zeropage(p->uffd, address & ~(PAGE_BYTES - 1), PAGE_BYTES);
-	if (error == -EAGAIN)
+	if (fault_event_is_due(p, page)) {
 		put_off(s, p, address, flags, tid);
-	else if (error < 0)
-		uffd_wake(p->uffd, address & ~(PAGE_BYTES - 1), PAGE_BYTES);
+		return;
+	}
+	request_handle(s, p, tid);
+	uffd_wake(p->uffd, page, PAGE_BYTES);
 }
 
 /* A first fault tells which process a forked child is: its thread's group. */
@@ -471,13 +481,17 @@ void fault_native(struct service *s, struct process *p, const struct interval *r
     uint64_t page, bool is_zero_page, const struct region_origin *origin)
 {
 	static struct perf_sample sample;
-	/* Malloc's own header, unless the kernel brought the page in with the mapping. */
-	struct capture c = {
-	    .ts = origin->ts, .origin = origin->populated ? ORIGIN_KERNEL : ORIGIN_USER};
+	struct capture c = {.ts = origin->ts};
 	struct served served = {.bytes = PAGE_BYTES};
 	uint64_t address = page, stack = origin->stack;
 	int32_t tid = origin->tid ? origin->tid : p->pid;
 
+	/* Without a sample: the kernel brought it in with the mapping, or malloc's own header did.
+	 */
+	if (origin->populated)
+		c.origin = ORIGIN_KERNEL;
+	else if (origin->stack)
+		c.origin = ORIGIN_USER;
 	if (s->perf && !origin->populated &&
 	    perf_find_sample(s->perf, p->pid, page, page + PAGE_BYTES, &sample)) {
 		/* What was here before went earlier, though it was seen later. */

@@ -226,22 +226,8 @@ void region_cut(struct service *s, struct process *p, uint64_t start, uint64_t s
 void region_unmapped(struct service *s, struct process *p, uint64_t start, uint64_t size,
     enum region_end_reason reason, uint64_t ts)
 {
-	uint64_t end = start + size, ioctls;
-
-	forget_break(p, start, end);
-	for (uint64_t at = start; at < end;) {
-		const struct interval *piece = interval_next(&p->regions, at);
-		uint64_t from, to;
-
-		if (!piece || piece->start >= end)
-			break;
-		from = piece->start > start ? piece->start : start;
-		to = piece->end < end ? piece->end : end;
-		/* The kernel refuses to register what is not mapped. */
-		if (uffd_register(p->uffd, from, to - from, &ioctls) < 0)
-			region_cut(s, p, from, to - from, reason, ts);
-		at = to;
-	}
+	forget_break(p, start, start + size);
+	region_cut(s, p, start, size, reason, ts);
 }
 
 struct moving {

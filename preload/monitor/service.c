@@ -19,6 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#define PAGE_BYTES    4096u
 #define MESSAGES      32
 #define EVENTS	      32
 #define SPIN_NS	      100000u	/* after a fault */
@@ -331,6 +332,8 @@ static void register_late(struct service *s, struct process *p, uint64_t now)
 {
 	size_t kept = 0;
 
+	if (!p->late_count || fault_event_is_due(p, p->doorbell_end - PAGE_BYTES))
+		return;
 	for (size_t i = 0; i < p->late_count; i++) {
 		const struct late_mapping *late = &p->late[i];
 		const struct perf_mapping *m = &late->mapping;

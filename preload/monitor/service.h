@@ -181,10 +181,7 @@ void region_add(struct service *s, struct process *p, uint64_t start, uint64_t s
 void region_cover(struct service *s, struct process *p, uint64_t start, uint64_t size,
     const struct region_origin *origin);
 
-/*
- * EVENT_UNMAP. The event is read after the unmapping: another thread may have mapped the place
- * anew and had it registered meanwhile. What is registered now stays.
- */
+/* EVENT_UNMAP, which comes before any request that was made after it: see fault_event_is_due. */
 void region_unmapped(struct service *s, struct process *p, uint64_t start, uint64_t size,
     enum region_end_reason reason, uint64_t ts);
 void region_cut(struct service *s, struct process *p, uint64_t start, uint64_t size,
@@ -208,6 +205,12 @@ void region_look_up(
 
 void fault_handle(
     struct service *s, struct process *p, uint64_t address, uint64_t flags, int32_t tid);
+
+/*
+ * True while an event is on its way: something was unmapped or moved, and the kernel has not told
+ * yet. What is registered meanwhile might be taken for what went.
+ */
+bool fault_event_is_due(struct process *p, uint64_t doorbell_page);
 void fault_retry_pending(struct service *s, struct process *p);
 void fault_take_samples(struct service *s);
 

@@ -78,6 +78,14 @@ int uffd_zeropage(int fd, uint64_t start, uint64_t size)
 	return ioctl(fd, UFFDIO_ZEROPAGE, &request) < 0 ? -errno : 0;
 }
 
+int uffd_fill_asleep(int fd, uint64_t page, uint64_t size)
+{
+	struct uffdio_zeropage request = {
+	    .range = {page, size}, .mode = UFFDIO_ZEROPAGE_MODE_DONTWAKE};
+
+	return ioctl(fd, UFFDIO_ZEROPAGE, &request) < 0 ? -errno : 0;
+}
+
 int uffd_copy_zero(int fd, uint64_t start, uint64_t size)
 {
 	static void *zeros;

@@ -23,6 +23,9 @@ int uffd_unregister(int fd, uint64_t start, uint64_t size);
 int uffd_zeropage(int fd, uint64_t start, uint64_t size);
 int uffd_copy_zero(int fd, uint64_t start, uint64_t size);
 
+/* uffd_zeropage for one page, without waking anyone: -EAGAIN tells that an event comes first. */
+int uffd_fill_asleep(int fd, uint64_t page, uint64_t size);
+
 int uffd_wake(int fd, uint64_t start, uint64_t size);
 
 /* Spelled as in the trace; NULL after the last. */
