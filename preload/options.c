@@ -225,6 +225,12 @@ static int parse_quiet(struct fl_options *options, const char *value, char *erro
 	return parse_switch(&options->quiet, value, error, size);
 }
 
+static int parse_verify_stacks(
+    struct fl_options *options, const char *value, char *error, size_t size)
+{
+	return parse_switch(&options->verify_stacks, value, error, size);
+}
+
 const struct fl_option fl_option_table[] = {
     {.flag = "output",
 	.letter = 'o',
@@ -280,6 +286,11 @@ const struct fl_option fl_option_table[] = {
 	.flag_value = "1",
 	.help = "no closing line on standard error",
 	.parse = parse_quiet},
+    {.flag = "verify-stacks",
+	.variable = "FAULTLINE_VERIFY_STACKS",
+	.flag_value = "1",
+	.help = "unwind each stack by libunwind alone as well; tell how many differ",
+	.parse = parse_verify_stacks},
     {.flag = NULL},
 };
 

@@ -47,6 +47,7 @@ struct fl_options {
 	uint32_t sources;     /* bits 1 << enum fl_source */
 	bool follow;	      /* children and exec */
 	bool quiet;	      /* no closing line */
+	bool verify_stacks;   /* compare unwind rules with libunwind on every stack */
 };
 
 /*

@@ -427,3 +427,13 @@ sys.exit(4)'
 		trace_lines recorded.jsonl module .path | grep -q -F "$name"
 	done
 }
+
+@test "stacks of real programs are what libunwind alone makes of them" {
+	requires perf
+	make_sources 1
+	for program in "gcc -O1 -c part0.c" "perl -e @a=(1..20000)" "/usr/bin/python3 -c print(1)"; do
+		read -r -a words <<<"$program"
+		run_faultline --time 200 record --quiet --verify-stacks -o verified.jsonl -- "${words[@]}"
+		grep -E '[0-9]{2,} stacks were unwound by libunwind as well; 0 differ' <<<"$stderr$output"
+	done
+}

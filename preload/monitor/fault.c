@@ -230,7 +230,7 @@ static uint64_t intern(struct service *s, struct process *p, uint64_t ts)
 	return id;
 }
 
-/* Compares what rules found with libunwind's own answer: FAULTLINE_VERIFY=1. */
+/* Compares what rules found with libunwind's own answer. */
 static void verify(struct service *s, struct process *p, const struct registers *registers,
     struct stack_view *view)
 {
@@ -256,7 +256,7 @@ uint64_t fault_request_stack(
 	arch_from_shim(&r, registers);
 	if (!unwind_by_rules(s->unwinder, p->space, &r, &view, &s->unwound))
 		unwind_fully(s->unwinder, &p->space, p->pid, &r, &view, &s->unwound);
-	if (s->verify)
+	if (s->options.verify_stacks)
 		verify(s, p, &r, &view);
 	return intern(s, p, ts);
 }
@@ -449,6 +449,8 @@ void fault_handle(
 			c.view.bytes = s->stack_copy;
 		}
 	}
+	if (unwound && s->options.verify_stacks)
+		verify(s, p, &c.registers, &c.view);
 	served = serve(s, p, region, address, write);
 	if (served.error == -EAGAIN) {
 		put_off(s, p, address, flags, tid);
@@ -468,8 +470,6 @@ void fault_handle(
 		unwind_fully(s->unwinder, &p->space, p->pid, &c.registers, &c.view, &s->unwound);
 	}
 	if (c.has_registers) {
-		if (s->verify && !unwound)
-			verify(s, p, &c.registers, &c.view);
 		stack = intern(s, p, c.ts);
 	}
 	if (!stack && s->capture != FL_CAPTURE_NONE)

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <sched.h>
 #include <signal.h>
@@ -266,6 +267,12 @@ int main(int count, char **words)
 	if (writer_complaint(service.writer)) {
 		snprintf(
 		    message.text, sizeof(message.text), "%s", writer_complaint(service.writer));
+		tell(arguments.starter_fd, FL_LAUNCH_WARNING);
+	}
+	if (service.options.verify_stacks) {
+		snprintf(message.text, sizeof(message.text),
+		    "%" PRIu64 " stacks were unwound by libunwind as well; %" PRIu64 " differ",
+		    service.verified, service.differing);
 		tell(arguments.starter_fd, FL_LAUNCH_WARNING);
 	}
 	message.processes = service.process_count;

@@ -115,8 +115,7 @@ struct service {
 	struct unwound unwound;
 	uint8_t *stack_copy;  /* STACK_COPY_BYTES: a stack to be unwound after the thread woke */
 	uint8_t *stack_extra; /* STACK_EXTRA_BYTES: what lies above perf's sample */
-	bool verify;	      /* compare rules with libunwind on every stack */
-	uint64_t verified, differing;
+	uint64_t verified, differing; /* with --verify-stacks */
 };
 
 uint64_t service_now(void);
