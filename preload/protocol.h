@@ -62,6 +62,7 @@ enum fl_op {
 	FL_OP_BREAK,	  /* address of the new break */
 	FL_OP_LOADED,	/* the dynamic linker allocates: it may have mapped modules; no arguments */
 	FL_OP_YIELD,	/* address, size: the program registers it with a userfaultfd of its own */
+	FL_OP_DETACH,	/* address: the shared memory segment attached there goes */
 	FL_OP_DRAIN,	/* cells are full: take them */
 	FL_OP_CAPTURED, /* never rung: registers of a signalled thread, FL_SLOT_CAPTURED */
 };

@@ -51,6 +51,12 @@ notes=0
 	run_command "$TOP/tests/check_trace.py" --once --truth truth trace.jsonl
 }
 
+@test "System V shared memory, which the kernel serves by itself" {
+	requires perf
+	exact -- -- segment 3000
+	trace_lines trace.jsonl region 'select(.source == "shm") | .memory' | grep -q -x shmem
+}
+
 @test "huge pages" {
 	requires userfaultfd perf root
 	local before

@@ -250,3 +250,15 @@ no_process_holds() {
 	[[ $output == out ]]
 	[[ $(<stderr) == err ]]
 }
+
+@test "the shim exports what it interposes and nothing else, and needs libc only" {
+	nm -D --defined-only "$SHIM" | awk '{ print $3 }' | sort >exported
+	printf '%s\n' aligned_alloc brk calloc dlclose fork free ioctl malloc malloc_usable_size \
+		memalign mmap mmap64 mremap posix_memalign pvalloc realloc reallocarray sbrk shmat \
+		shmdt valloc | sort >interposed
+	diff interposed exported
+	readelf -d "$SHIM" | grep NEEDED >needed
+	cat needed
+	[[ $(wc -l <needed) == 1 ]]
+	grep -q 'libc\.so\.6' needed
+}

@@ -39,25 +39,6 @@ static size_t read_more(void *context, uint64_t address, void *to, size_t size)
 	return remote_read(context, address, to, size);
 }
 
-/* ---- samples of perf ---- */
-
-static void take_sample(void *context, const struct perf_sample *sample)
-{
-	struct service *s = context;
-	struct thread *thread = thread_slot(s, sample->pid, sample->tid);
-
-	if (!thread || sample->ts <= thread->sample.ts)
-		return;
-	memcpy(&thread->sample, sample, offsetof(struct perf_sample, stack) + sample->stack_size);
-	thread->sampled = true;
-}
-
-void fault_take_samples(struct service *s)
-{
-	if (s->perf)
-		perf_drain_samples(s->perf, take_sample, s);
-}
-
 /* ---- capture ---- */
 
 static ssize_t read_small(const char *path, char *text, size_t size)
@@ -312,8 +293,8 @@ static struct served serve(struct service *s, struct process *p, const struct in
 }
 
 static void tell_fault(struct service *s, struct process *p, const struct interval *region,
-    uint64_t address, bool write, int32_t tid, const struct capture *c, const struct served *served,
-    enum fault_served how, uint64_t stack)
+    uint64_t address, enum fault_access access, int32_t tid, const struct capture *c,
+    const struct served *served, enum fault_served how, uint64_t stack)
 {
 	const struct interval *allocation = interval_find(&p->allocations, address);
 	struct event_fault *event = writer_reserve(s->writer, EVENT_FAULT, sizeof(*event), c->ts);
@@ -326,7 +307,7 @@ static void tell_fault(struct service *s, struct process *p, const struct interv
 	event->alloc = allocation ? allocation->id : 0;
 	event->stack = stack;
 	event->service_ns = c->sampled ? served->ts - c->ts : 0;
-	event->access = write ? ACCESS_WRITE : ACCESS_READ;
+	event->access = (uint8_t)access;
 	event->kind = FAULT_MISSING;
 	event->origin = (uint8_t)c->origin;
 	event->served = (uint8_t)how;
@@ -474,7 +455,29 @@ void fault_handle(
 	}
 	if (!stack && s->capture != FL_CAPTURE_NONE)
 		s->stacks_lost++;
-	tell_fault(s, p, region, address, write, tid, &c, &served, SERVED_ZERO, stack);
+	tell_fault(s, p, region, address, write ? ACCESS_WRITE : ACCESS_READ, tid, &c, &served,
+	    SERVED_ZERO, stack);
+}
+
+/* ---- faults that the kernel served by itself ---- */
+
+/* `read_on`: the thread has not left the functions that were running. */
+static uint64_t stack_of_sample(
+    struct service *s, struct process *p, const struct perf_sample *sample, bool read_on)
+{
+	struct stack_view view = {.start = sample->registers.r[ARCH_SP],
+	    .bytes = sample->stack,
+	    .size = sample->stack_size};
+
+	if (!sample->has_registers)
+		return 0;
+	if (read_on) {
+		view.more = read_more;
+		view.context = p;
+		view.extra = s->stack_extra;
+	}
+	unwind_fully(s->unwinder, &p->space, p->pid, &sample->registers, &view, &s->unwound);
+	return intern(s, p, sample->ts);
 }
 
 void fault_native(struct service *s, struct process *p, const struct interval *region,
@@ -486,33 +489,62 @@ void fault_native(struct service *s, struct process *p, const struct interval *r
 	uint64_t address = page, stack = origin->stack;
 	int32_t tid = origin->tid ? origin->tid : p->pid;
 
-	/* Without a sample: the kernel brought it in with the mapping, or malloc's own header did.
-	 */
+	/* Without a sample: the kernel brought it in with the mapping, or malloc's header did. */
 	if (origin->populated)
 		c.origin = ORIGIN_KERNEL;
 	else if (origin->stack)
 		c.origin = ORIGIN_USER;
 	if (s->perf && !origin->populated &&
 	    perf_find_sample(s->perf, p->pid, page, page + PAGE_BYTES, &sample)) {
+		uint64_t sampled = stack_of_sample(s, p, &sample, true);
+
+		if (sampled)
+			stack = sampled;
 		/* What was here before went earlier, though it was seen later. */
 		c.ts = sample.ts > p->gone_ns ? sample.ts : p->gone_ns;
 		c.origin = sample.kernel ? ORIGIN_KERNEL : ORIGIN_USER;
 		address = sample.addr;
 		tid = sample.tid;
-		if (sample.has_registers) {
-			struct stack_view view = {.start = sample.registers.r[ARCH_SP],
-			    .bytes = sample.stack,
-			    .size = sample.stack_size,
-			    .more = read_more,
-			    .context = p,
-			    .extra = s->stack_extra};
-
-			unwind_fully(
-			    s->unwinder, &p->space, p->pid, &sample.registers, &view, &s->unwound);
-			if (s->unwound.count)
-				stack = intern(s, p, c.ts);
-		}
 	}
 	thread_get(s, p, tid, c.ts);
-	tell_fault(s, p, region, address, !is_zero_page, tid, &c, &served, SERVED_NATIVE, stack);
+	tell_fault(s, p, region, address, is_zero_page ? ACCESS_READ : ACCESS_WRITE, tid, &c,
+	    &served, SERVED_NATIVE, stack);
+}
+
+/* Memory that cannot be registered: the sample is all there is. It does not tell the access. */
+static void tell_sampled(struct service *s, const struct perf_sample *sample)
+{
+	struct process *p = process_by_pid(s, sample->pid);
+	const struct interval *region = p ? interval_find(&p->regions, sample->addr) : NULL;
+	struct capture c = {
+	    .ts = sample->ts, .origin = sample->kernel ? ORIGIN_KERNEL : ORIGIN_USER};
+	struct served served = {.bytes = PAGE_BYTES};
+
+	if (!region || !(region->detail & REGION_NATIVE))
+		return;
+	thread_get(s, p, sample->tid, c.ts);
+	tell_fault(s, p, region, sample->addr, ACCESS_UNKNOWN, sample->tid, &c, &served,
+	    SERVED_NATIVE, stack_of_sample(s, p, sample, false));
+}
+
+static void take_sample(void *context, const struct perf_sample *sample)
+{
+	struct service *s = context;
+	struct thread *thread = thread_slot(s, sample->pid, sample->tid);
+
+	if (s->has_native)
+		tell_sampled(s, sample);
+	if (!thread || sample->ts <= thread->sample.ts)
+		return;
+	memcpy(&thread->sample, sample, offsetof(struct perf_sample, stack) + sample->stack_size);
+	thread->sampled = true;
+}
+
+void fault_take_samples(struct service *s)
+{
+	uint64_t overruns = s->perf ? perf_drain_samples(s->perf, take_sample, s) : 0;
+
+	if (overruns && s->has_native)
+		service_lost(s, LOST_EVENTS, overruns,
+		    "System V shared memory was touched faster than it could be noted");
 }

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #define SAMPLE_RING_PAGES   256u /* 1 MiB: some 400 samples for each CPU */
+#define SAMPLES_WAKE	    64u	 /* after so many the reader is woken */
 #define SIDEBAND_RING_PAGES 32u
 
 struct ring {
@@ -109,6 +110,7 @@ static void samples_attr(struct perf_event_attr *attr)
 	    .sample_stack_user = PERF_STACK_BYTES,
 	    .inherit = 1,
 	    .write_backward = 1,
+	    .wakeup_events = SAMPLES_WAKE,
 	    .use_clockid = 1,
 	    .clockid = CLOCK_MONOTONIC,
 	};
@@ -172,7 +174,10 @@ int perf_open(struct perf *perf, pid_t pid, int epoll_fd, uint64_t epoll_data)
 		}
 		if (error < 0)
 			goto fail;
-		samples++;
+		if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, perf->samples[samples++].fd, &watch) < 0) {
+			error = -errno;
+			goto fail;
+		}
 		sideband_attr(&attr);
 		attr.exclude_kernel = 1;
 		error = ring_open(
@@ -265,15 +270,14 @@ static bool is_wanted(const struct wanted *wanted, const struct sample_head *hea
 }
 
 /*
- * Walks one ring from its newest record back to position `end`. A record counts only when, after
- * it was copied, the writer has not come round to it.
+ * Walks one ring from the newer position `at` back to the older `end`. A record counts only when,
+ * after it was copied, the writer has not come round to it. False when it had: older records are
+ * gone.
  */
-static void walk(struct ring *ring, uint64_t end, const struct wanted *wanted,
+static bool walk(struct ring *ring, uint64_t at, uint64_t end, const struct wanted *wanted,
     struct perf_sample *sample, bool (*visit)(void *context, const struct perf_sample *sample),
     void *context)
 {
-	uint64_t at = __atomic_load_n(&ring->page->data_head, __ATOMIC_ACQUIRE);
-
 	/* Positions count down from 0. */
 	while (at != end) {
 		struct sample_head head;
@@ -281,7 +285,7 @@ static void walk(struct ring *ring, uint64_t end, const struct wanted *wanted,
 
 		ring_copy(ring, at, &head, sizeof(head.header));
 		if (head.header.size == 0 || (uint64_t)(end - at) < head.header.size)
-			return;
+			return false;
 		if (head.header.size >= sizeof(head))
 			ring_copy(ring, at, &head, sizeof(head));
 		is_sample = head.header.size >= sizeof(head) && is_wanted(wanted, &head) &&
@@ -289,10 +293,11 @@ static void walk(struct ring *ring, uint64_t end, const struct wanted *wanted,
 		__atomic_thread_fence(__ATOMIC_ACQUIRE);
 		at += head.header.size;
 		if (at - __atomic_load_n(&ring->page->data_head, __ATOMIC_ACQUIRE) > ring->size)
-			return;
+			return false;
 		if (is_sample && !visit(context, sample))
-			return;
+			break;
 	}
+	return true;
 }
 
 struct taker {
@@ -308,10 +313,11 @@ static bool take_one(void *context, const struct perf_sample *sample)
 	return true;
 }
 
-void perf_drain_samples(
+uint64_t perf_drain_samples(
     struct perf *perf, void (*take)(void *context, const struct perf_sample *sample), void *context)
 {
 	struct taker taker = {take, context};
+	uint64_t overruns = 0;
 
 	for (size_t i = 0; i < perf->samples_count; i++) {
 		struct ring *ring = &perf->samples[i];
@@ -320,9 +326,10 @@ void perf_drain_samples(
 
 		if (head == end)
 			continue;
-		walk(ring, end, NULL, &perf->scratch, take_one, &taker);
+		overruns += !walk(ring, head, end, NULL, &perf->scratch, take_one, &taker);
 		ring->seen = head;
 	}
+	return overruns;
 }
 
 struct finder {
@@ -346,8 +353,12 @@ bool perf_find_sample(
 	struct wanted wanted = {pid, start, end};
 	struct finder finder = {.best = sample};
 
-	for (size_t i = 0; i < perf->samples_count; i++)
-		walk(&perf->samples[i], 0, &wanted, &perf->scratch, find_one, &finder);
+	for (size_t i = 0; i < perf->samples_count; i++) {
+		struct ring *ring = &perf->samples[i];
+
+		walk(ring, __atomic_load_n(&ring->page->data_head, __ATOMIC_ACQUIRE), 0, &wanted,
+		    &perf->scratch, find_one, &finder);
+	}
 	return finder.found;
 }
 

@@ -55,15 +55,18 @@ void perf_destroy(struct perf *perf);
 
 /*
  * Opens the events for `pid` and all it will create. 0 or negative errno (EACCES, EPERM where
- * perf is refused). Adds the side-band's descriptors to `epoll_fd` with `epoll_data`.
+ * perf is refused). Adds the rings' descriptors to `epoll_fd` with `epoll_data`.
  */
 int perf_open(struct perf *perf, pid_t pid, int epoll_fd, uint64_t epoll_data);
 
 /* Reads what came into the side-band since the last call. */
 void perf_drain_sideband(struct perf *perf);
 
-/* Calls `take` for each sample that came since the last call, the newest of each CPU first. */
-void perf_drain_samples(struct perf *perf,
+/*
+ * Calls `take` for each sample that came since the last call, the newest of each CPU first.
+ * Returns how many rings had been overwritten in part before they were read.
+ */
+uint64_t perf_drain_samples(struct perf *perf,
     void (*take)(void *context, const struct perf_sample *sample), void *context);
 
 /*

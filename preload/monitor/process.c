@@ -107,6 +107,7 @@ void process_identify(struct service *s, struct process *p, int32_t pid, uint64_
 void process_reset(struct service *s, struct process *p, enum region_end_reason reason, uint64_t ts)
 {
 	region_end_all(s, p, reason, ts);
+	interval_clear(&p->foreign);
 	interval_clear(&p->allocations);
 	space_release(p->space);
 	p->space = NULL;
@@ -295,6 +296,7 @@ void process_free_dead(struct service *s)
 		*at = p->next;
 		interval_clear(&p->regions);
 		interval_clear(&p->allocations);
+		interval_clear(&p->foreign);
 		space_release(p->space);
 		shared_area_release(p->shared);
 		free(p->late);

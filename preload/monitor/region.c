@@ -64,19 +64,24 @@ void region_add(struct service *s, struct process *p, uint64_t start, uint64_t s
 	struct interval *region;
 	uint64_t ioctls, end = start + size;
 	uint64_t unit = range.page_size - 1;
+	int error;
 
 	start &= ~unit;
 	end = (end + unit) & ~unit;
 	if (end <= start || !is_traced(s, origin->source))
 		return;
 	region_cut(s, p, start, end - start, REGION_END_REPLACE, origin->ts);
-	if (uffd_register(p->uffd, start, end - start, &ioctls) < 0)
+	error = uffd_register(p->uffd, start, end - start, &ioctls);
+	/* System V segments have operations of their own, which userfaultfd does not know. */
+	if (error == -EINVAL && origin->source == FL_SOURCE_SHM && s->perf)
+		range.detail |= REGION_NATIVE;
+	else if (error < 0)
 		return;
 	range.start = range.base = start;
 	range.end = end;
 	range.id = s->next_region++;
-	range.detail = (origin->huge ? REGION_HUGETLB : 0u) |
-		       (origin->source == FL_SOURCE_LATE ? REGION_LATE : 0u);
+	range.detail |= (origin->huge ? REGION_HUGETLB : 0u) |
+			(origin->source == FL_SOURCE_LATE ? REGION_LATE : 0u);
 	region = interval_insert(&p->regions, &range);
 	if (!region) {
 		uffd_unregister(p->uffd, start, end - start);
@@ -84,6 +89,7 @@ void region_add(struct service *s, struct process *p, uint64_t start, uint64_t s
 		return;
 	}
 	tell_region(s, p, region, origin);
+	s->has_native |= (region->detail & REGION_NATIVE) != 0;
 	if (origin->catch_up && !origin->huge)
 		remote_present(
 		    p, start, end, catch_up_page, &(struct catching_up){s, p, region, origin});

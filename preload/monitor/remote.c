@@ -17,6 +17,7 @@
 #define PRESENT	    (UINT64_C(1) << 63) /* Documentation/admin-guide/mm/pagemap.rst */
 #define SCAN_RUNS   128u
 #define GUARD_NS    100000000		 /* a read takes microseconds */
+#define STUCK_TURNS 20u			 /* two seconds: the read waits for somebody else */
 #define PAGEMAP_MAX (UINT64_C(64) << 20) /* without PAGEMAP_SCAN no further than this */
 
 /*
@@ -60,12 +61,16 @@ static void *watch(void *unused)
 {
 	const struct timespec nap = {.tv_nsec = GUARD_NS};
 	uint64_t last = 0;
+	unsigned stuck = 0;
 
 	(void)unused;
 	for (;;) {
 		uint64_t turn = __atomic_load_n(&guard.turn, __ATOMIC_ACQUIRE);
 
-		if ((turn & 1) && turn == last)
+		stuck = (turn & 1) && turn == last ? stuck + 1 : 0;
+		if (stuck >= STUCK_TURNS)
+			_exit(1); /* closes every userfaultfd: the programs run on natively */
+		if (stuck)
 			rescue(__atomic_load_n(&guard.uffd, __ATOMIC_RELAXED));
 		last = turn;
 		nanosleep(&nap, NULL);
@@ -122,12 +127,20 @@ static uint64_t present_bytes(int32_t pid, uint64_t address, uint64_t size)
 static size_t safe_bytes(struct process *p, uint64_t address, size_t size)
 {
 	uint64_t at = address, end = address + size;
+	const struct interval *foreign;
 
 	/* The doorbell is registered as well, though it is no region of the program's. */
 	if (address < p->doorbell_end && end > p->doorbell) {
 		if (address >= p->doorbell)
 			return 0;
 		end = p->doorbell;
+		size = end - address;
+	}
+	foreign = interval_next(&p->foreign, address);
+	if (foreign && foreign->start < end) {
+		if (foreign->start <= address)
+			return 0;
+		end = foreign->start;
 		size = end - address;
 	}
 	while (at < end) {

@@ -147,6 +147,32 @@ static void do_loaded(struct service *s, struct process *p, const struct fl_slot
 	region_add_mapped(s, p, &origin);
 }
 
+/* No event tells of memory that the kernel would not register. */
+static void do_detach(struct service *s, struct process *p, const struct fl_slot *slot, uint64_t ts)
+{
+	const struct interval *region = interval_find(&p->regions, slot->argument[0]);
+
+	fault_take_samples(s);
+	if (region && (region->detail & REGION_NATIVE))
+		region_cut(s, p, region->start, region->end - region->start, REGION_END_UNMAP, ts);
+}
+
+/* From now on whoever reads there may wait for the program. */
+static void do_yield(struct service *s, struct process *p, const struct fl_slot *slot, uint64_t ts)
+{
+	uint64_t start = slot->argument[0], size = slot->argument[1];
+	struct interval range = {.start = start, .end = start + size};
+	const struct interval *before;
+
+	uffd_unregister(p->uffd, start, size);
+	region_cut(s, p, start, size, REGION_END_REPLACE, ts);
+	if (range.end <= start)
+		return;
+	while ((before = interval_next(&p->foreign, start)) && before->start < range.end)
+		interval_remove(&p->foreign, before->start);
+	interval_insert(&p->foreign, &range);
+}
+
 static int64_t handle(struct service *s, struct process *p, const struct fl_slot *slot)
 {
 	uint64_t ts = service_now();
@@ -175,8 +201,10 @@ static int64_t handle(struct service *s, struct process *p, const struct fl_slot
 		do_loaded(s, p, slot, ts);
 		return 0;
 	case FL_OP_YIELD:
-		uffd_unregister(p->uffd, slot->argument[0], slot->argument[1]);
-		region_cut(s, p, slot->argument[0], slot->argument[1], REGION_END_REPLACE, ts);
+		do_yield(s, p, slot, ts);
+		return 0;
+	case FL_OP_DETACH:
+		do_detach(s, p, slot, ts);
 		return 0;
 	case FL_OP_DRAIN:
 		request_drain_cells(s, p->shared, true);

@@ -275,6 +275,7 @@ static bool dispatch(struct service *s, const struct epoll_event *event, struct 
 		handle_starter(s);
 	} else if (tag == TAG_SIDEBAND) {
 		perf_drain_sideband(s->perf);
+		fault_take_samples(s);
 	} else if (p->dead) {
 		return false;
 	} else if (tag & 1) {
@@ -282,6 +283,7 @@ static bool dispatch(struct service *s, const struct epoll_event *event, struct 
 			continue;
 		if (s->perf)
 			perf_drain_sideband(s->perf);
+		fault_take_samples(s);
 		process_exited(s, p, service_now());
 	} else if (serve_process(s, p)) {
 		*served = p;

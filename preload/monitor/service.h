@@ -62,6 +62,7 @@ struct process {
 	struct shared_area *shared;
 	struct space *space;
 	struct interval_map regions;	 /* detail: enum region_detail bits */
+	struct interval_map foreign;	 /* given to a userfaultfd of the program's own */
 	struct interval_map allocations; /* base: when, in nanoseconds */
 	struct late_mapping *late;
 	size_t late_count, late_room;
@@ -72,7 +73,8 @@ struct process {
 enum region_detail {
 	REGION_INHERITED = 1, /* of a parent: its end is not this process's to tell */
 	REGION_HUGETLB = 2,
-	REGION_LATE = 4, /* found by perf's side-band; a hook may still tell what it is */
+	REGION_NATIVE = 8, /* the kernel cannot register it: perf's samples tell of its faults */
+	REGION_LATE = 4,   /* found by perf's side-band; a hook may still tell what it is */
 };
 
 struct thread {
@@ -102,6 +104,7 @@ struct service {
 	int32_t root_pid;
 	bool preloaded, root_exited, attached_any;
 	bool spin;
+	bool has_native; /* some process has a REGION_NATIVE */
 	struct process *processes;
 	uint32_t process_count; /* that were ever traced */
 	uint32_t live_count;

@@ -48,6 +48,7 @@ static struct {
 	void *(*mmap)(void *, size_t, int, int, int, off_t);
 	void *(*mremap)(void *, size_t, size_t, int, ...);
 	void *(*shmat)(int, const void *, int);
+	int (*shmdt)(const void *);
 	int (*brk)(void *);
 	void *(*sbrk)(intptr_t);
 	pid_t (*fork)(void);
@@ -105,6 +106,7 @@ static void resolve(void)
 	RESOLVE(mmap);
 	RESOLVE(mremap);
 	RESOLVE(shmat);
+	RESOLVE(shmdt);
 	RESOLVE(brk);
 	RESOLVE(sbrk);
 	RESOLVE(fork);
@@ -531,6 +533,17 @@ EXPORT void *shmat(int id, const void *hint, int flags)
 		shim_request(FL_OP_MAP, argument);
 	}
 	return start;
+}
+
+EXPORT int shmdt(const void *start)
+{
+	if (!ready()) {
+		errno = EINVAL;
+		return -1;
+	}
+	if (shim_traced())
+		shim_request(FL_OP_DETACH, (uint64_t[8]){(uint64_t)start});
+	return real.shmdt(start);
 }
 
 static void break_moved(void)
