@@ -289,7 +289,7 @@ const struct fl_option fl_option_table[] = {
     {.flag = "verify-stacks",
 	.variable = "FAULTLINE_VERIFY_STACKS",
 	.flag_value = "1",
-	.help = "unwind by libunwind alone as well; tell what differs",
+	.help = "unwind by libunwind alone, too; tell what differs",
 	.parse = parse_verify_stacks},
     {.flag = NULL},
 };
