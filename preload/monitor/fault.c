@@ -439,8 +439,11 @@ void fault_handle(
 	}
 	thread = thread_get(s, p, tid, c.ts);
 	if (thread) {
-		thread->sampled = false;
-		thread->served_ns = served.ts;
+		/* A sample of another page is of a fault whose message is still to come. */
+		if ((thread->sample.addr ^ address) < PAGE_BYTES)
+			thread->sampled = false;
+		if (c.sampled)
+			thread->served_ns = c.ts;
 		thread->retries = 0;
 	}
 	if (served.error < 0)
