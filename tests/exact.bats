@@ -68,6 +68,9 @@ notes=0
 	((notes == 8))
 	trace_lines trace.jsonl region 'select(.memory == "hugetlb") | .page_size' >sizes
 	[[ $(<sizes) == 2097152 ]]
+	# Behind a descriptor their size is not told: not traced, and nothing waits for ever.
+	run_faultline --time 20 record --quiet -o huge.jsonl -- "$PROGRAMS/hugefile"
+	grep -q -x 'hugefile: 1024' stdout
 }
 
 teardown() {

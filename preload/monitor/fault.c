@@ -452,10 +452,11 @@ void fault_handle(
 		c.view.more = NULL;
 		c.view.extra = NULL;
 		unwind_fully(s->unwinder, &p->space, p->pid, &c.registers, &c.view, &s->unwound);
+		if (s->options.verify_stacks)
+			verify(s, p, &c.registers, &c.view);
 	}
-	if (c.has_registers) {
+	if (c.has_registers)
 		stack = intern(s, p, c.ts);
-	}
 	if (!stack && s->capture != FL_CAPTURE_NONE)
 		s->stacks_lost++;
 	tell_fault(s, p, region, address, write ? ACCESS_WRITE : ACCESS_READ, tid, &c, &served,

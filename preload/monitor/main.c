@@ -44,7 +44,6 @@ struct arguments {
 	const char *socket;
 	int32_t pid;
 	int starter_fd;
-	bool preloaded;
 	char *const *command;
 };
 
@@ -61,7 +60,7 @@ static int parse_arguments(int count, char **words, struct arguments *a)
 		else if (strncmp(words[i], "--starter-fd=", 13) == 0)
 			a->starter_fd = atoi(words[i] + 13);
 		else if (strcmp(words[i], "--preloaded") == 0)
-			a->preloaded = true;
+			continue; /* a starter that hangs up is served all the same */
 		else
 			return -EINVAL;
 	}
@@ -207,8 +206,6 @@ static int start(struct service *s, const struct arguments *a, char *path, char 
 		return result;
 	s->starter_fd = a->starter_fd;
 	s->root_pid = a->pid;
-	s->preloaded = a->preloaded;
-	s->socket_name = a->socket;
 	s->spin = sched_getaffinity(0, sizeof(cpus), &cpus) == 0 && CPU_COUNT(&cpus) > 1;
 	s->stacks = stacks_create();
 	s->stack_copy = malloc(STACK_COPY_BYTES);

@@ -12,10 +12,6 @@
 
 #define SHIM_NAME "/libfaultline.so"
 
-/* mmap's flags hold the huge page size (linux/mman.h). */
-#define HUGE_SHIFT 26
-#define HUGE_MASK  0x3f
-
 static bool is_traced(const struct service *s, enum fl_source source)
 {
 	return s->options.sources & (1u << source);
@@ -77,6 +73,11 @@ void region_add(struct service *s, struct process *p, uint64_t start, uint64_t s
 		range.detail |= REGION_NATIVE;
 	else if (error < 0)
 		return;
+	/* Huge pages have no ZEROPAGE, and behind a descriptor nobody says how large they are. */
+	if (error == 0 && !origin->huge && !(ioctls & (UINT64_C(1) << _UFFDIO_ZEROPAGE))) {
+		uffd_unregister(p->uffd, start, end - start);
+		return;
+	}
 	range.start = range.base = start;
 	range.end = end;
 	range.id = s->next_region++;
@@ -350,7 +351,7 @@ struct look_up {
 	uint64_t address;
 	bool found;
 	struct mapping mapping;
-	bool memfd, huge;
+	bool memfd;
 };
 
 static bool look_at(void *context, const struct mapping *m)
@@ -363,7 +364,6 @@ static bool look_at(void *context, const struct mapping *m)
 		l->found = true;
 		l->mapping = *m;
 		l->memfd = strncmp(m->path, "/memfd:", 7) == 0;
-		l->huge = strncmp(m->path, "/anon_hugepage", 14) == 0;
 		l->mapping.path = "";
 	}
 	return false;

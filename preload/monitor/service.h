@@ -99,10 +99,9 @@ struct service {
 	struct perf *perf; /* NULL unless capture is perf */
 	struct unwinder *unwinder;
 	struct stacks *stacks;
-	const char *socket_name;
 	int epoll_fd, listen_fd, starter_fd;
 	int32_t root_pid;
-	bool preloaded, root_exited, attached_any;
+	bool root_exited, attached_any;
 	bool spin;
 	bool has_native; /* some process has a REGION_NATIVE */
 	struct process *processes;
@@ -110,9 +109,8 @@ struct service {
 	uint32_t live_count;
 	uint64_t next_region, next_allocation;
 	uint64_t start_ns;
-	uint64_t stacks_lost, events_lost; /* reported with a lost line */
-	uint64_t last_fault_ns;
-	int32_t *covered; /* processes that perf samples */
+	uint64_t stacks_lost; /* to be told with a lost line */
+	int32_t *covered;     /* processes that perf samples */
 	size_t covered_count, covered_room;
 	struct thread *threads[THREAD_BUCKETS];
 	struct unwound unwound;

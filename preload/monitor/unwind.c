@@ -402,8 +402,8 @@ static bool find_bp(struct space *space, struct stack_view *view, uint64_t sp, u
 }
 
 /* From one frame to the next. False when the stack ends or cannot be followed. */
-static bool step(struct walker *w, const struct rule *rule, struct space *space,
-    struct stack_view *view, struct unwound *result)
+static bool step(
+    struct walker *w, const struct rule *rule, struct space *space, struct stack_view *view)
 {
 	uint64_t cfa, bp = w->bp;
 
@@ -440,7 +440,6 @@ static bool step(struct walker *w, const struct rule *rule, struct space *space,
 	case RULE_SIGNAL: {
 		uint64_t sp = w->sp;
 
-		result->by_signal = true;
 		w->exact = true;
 		return view_read(view, sp + arch_signal_offset[ARCH_IP], &w->ip) &&
 		       view_read(view, sp + arch_signal_offset[ARCH_BP], &w->bp) &&
@@ -463,7 +462,6 @@ static void walker_start(
 	    registers->r[ARCH_IP], registers->r[ARCH_SP], registers->r[ARCH_BP], true};
 	result->count = 0;
 	result->truncated = true;
-	result->by_signal = false;
 }
 
 bool unwind_by_rules(struct unwinder *u, struct space *space, const struct registers *registers,
@@ -480,7 +478,7 @@ bool unwind_by_rules(struct unwinder *u, struct space *space, const struct regis
 		if (!rule || rule->kind == RULE_SLOW)
 			return false;
 		add_frame(result, rule, w.ip, w.exact);
-		if (!step(&w, rule, space, view, result)) {
+		if (!step(&w, rule, space, view)) {
 			result->truncated = rule->kind != RULE_END && w.ip;
 			break;
 		}
@@ -523,7 +521,7 @@ void unwind_fully(struct unwinder *u, struct space **space, pid_t pid,
 			return;
 		}
 		add_frame(result, rule, w.ip, w.exact);
-		if (!step(&w, rule, *space, view, result)) {
+		if (!step(&w, rule, *space, view)) {
 			result->truncated = rule->kind != RULE_END && w.ip;
 			return;
 		}
@@ -540,7 +538,6 @@ void unwind_by_libunwind(struct unwinder *u, struct space *space, const struct r
 
 	result->count = 0;
 	result->truncated = true;
-	result->by_signal = false;
 	u->space = space;
 	u->registers = registers;
 	u->view = view;
@@ -558,7 +555,6 @@ void unwind_by_libunwind(struct unwinder *u, struct space *space, const struct r
 			.hidden = module && module->is_shim},
 		    ip, exact);
 		exact = unw_is_signal_frame(&cursor) > 0;
-		result->by_signal |= exact;
 		status = unw_step(&cursor);
 		if (status <= 0)
 			break;

@@ -39,7 +39,6 @@ struct unwound {
 	struct event_frame frames[512];
 	uint32_t count;
 	bool truncated;
-	bool by_signal; /* passed a signal frame */
 };
 
 struct unwinder;
