@@ -413,6 +413,13 @@ void fault_handle(
 		return;
 	}
 	region = interval_find(&p->regions, address);
+	if (!region) {
+		/* Registered in the moment between another mapping's end and the word of it. */
+		region_look_up(s, p, address,
+		    &(struct region_origin){
+			.source = FL_SOURCE_LATE, .prot = -1, .flags = -1, .ts = service_now()});
+		region = interval_find(&p->regions, address);
+	}
 	capture(s, p, address, tid, &c);
 	if (s->capture != FL_CAPTURE_NONE && !c.has_registers && ask_again(s, p, address, tid))
 		return;

@@ -382,5 +382,8 @@ void region_look_up(
 	if (origin.source == FL_SOURCE_MMAP && l.memfd)
 		origin.source = FL_SOURCE_MEMFD;
 	origin.shared = l.mapping.inode != 0;
-	region_add(s, p, l.mapping.start, l.mapping.end - l.mapping.start, &origin);
+	if (origin.source == FL_SOURCE_LATE)
+		region_cover(s, p, l.mapping.start, l.mapping.end - l.mapping.start, &origin);
+	else
+		region_add(s, p, l.mapping.start, l.mapping.end - l.mapping.start, &origin);
 }

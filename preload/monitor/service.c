@@ -180,9 +180,11 @@ static void on_lost(void *context, uint64_t records)
 
 /* ---- messages ---- */
 
-static void handle_event(struct service *s, struct process *p, const struct uffd_msg *m)
+/* `ts`: from before the message was read, for then its sender goes on and touches anew. */
+static void handle_event(
+    struct service *s, struct process *p, const struct uffd_msg *m, uint64_t ts)
 {
-	uint64_t ts = service_now(), start, end;
+	uint64_t start, end;
 	struct event_remove *event;
 
 	switch (m->event) {
@@ -224,10 +226,12 @@ static void handle_event(struct service *s, struct process *p, const struct uffd
 static bool serve_process(struct service *s, struct process *p)
 {
 	struct uffd_msg messages[MESSAGES];
+	uint64_t ts;
 	ssize_t got;
 
 	if (p->pending_count)
 		fault_retry_pending(s, p);
+	ts = service_now();
 	got = read(p->uffd, messages, sizeof(messages));
 	if (got <= 0)
 		return false;
@@ -244,7 +248,7 @@ static bool serve_process(struct service *s, struct process *p)
 			fault_handle(s, p, m->arg.pagefault.address, m->arg.pagefault.flags,
 			    (int32_t)m->arg.pagefault.feat.ptid);
 		else
-			handle_event(s, p, m);
+			handle_event(s, p, m, ts);
 	}
 	return true;
 }

@@ -197,7 +197,10 @@ void region_end_all(
  */
 void region_add_mapped(struct service *s, struct process *p, const struct region_origin *origin);
 
-/* Registers the mapping that holds `address`, as /proc/PID/maps describes it. */
+/*
+ * Registers the mapping that holds `address`, as /proc/PID/maps describes it; of one that is found
+ * late only what is in no region yet.
+ */
 void region_look_up(
     struct service *s, struct process *p, uint64_t address, const struct region_origin *origin);
 
