@@ -12,7 +12,8 @@ teardown() {
 	local folder
 	for folder in small read-only; do
 		if mountpoint -q "$BATS_TEST_TMPDIR/$folder"; then
-			umount "$BATS_TEST_TMPDIR/$folder"
+			# A monitor that was started there may still be on its way out.
+			wait_until --time 10 umount "$BATS_TEST_TMPDIR/$folder"
 		fi
 	done
 	if [[ -n ${victim-} ]]; then
