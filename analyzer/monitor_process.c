@@ -19,11 +19,14 @@
 #define STARTER_FD    3 /* the monitor's end of the socket, in the monitor */
 #define OWN_ARGUMENTS 6 /* words of the monitor's command before those of the program's */
 
-/* In the new process, after fork: from here on nothing of faultline's is left. Never returns. */
+/*
+ * In the new process, after fork: from here on nothing of faultline's is left. Never returns. Why
+ * no session of its own: become_monitor in preload/shim/start.c.
+ */
 static void become_monitor(
     const char *path, char *const *argv, char *const *environment, int socket)
 {
-	setsid();
+	setpgid(0, 0);
 	for (int number = 1; number < NSIG; number++)
 		signal(number, SIG_DFL);
 	sigset_t none;

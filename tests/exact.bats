@@ -131,8 +131,7 @@ teardown() {
 @test "threads that timer signals interrupt: one fault for each page, same results" {
 	requires userfaultfd perf
 	"$PROGRAMS/signals" /dev/null 4000 >untraced 2>/dev/null
-	# The registers of about one fault in 20,000 are lost here, and counted: not yet understood.
-	exact --stacks=none -- -- signals 4000
+	exact -- -- signals 4000
 	diff untraced signals.out
 	diff untraced signals-O2.out
 }

@@ -32,6 +32,8 @@ struct capture {
 	enum fault_origin origin;
 	uint64_t ts;
 	bool sampled;
+	bool outdated; /* the thread runs and has its page: the message is of a fault served already
+			*/
 };
 
 static size_t read_more(void *context, uint64_t address, void *to, size_t size)
@@ -56,8 +58,9 @@ static ssize_t read_small(const char *path, char *text, size_t size)
 }
 
 /* /proc/TID/syscall gives a blocked thread's stack and instruction pointers, and whether it is
-   inside a system call (proc_pid_syscall(5)). */
-static bool capture_by_proc(int32_t tid, struct capture *c)
+   inside a system call (proc_pid_syscall(5)). A thread with a signal to take does not sleep, and
+   repeats its message until it is served. */
+static bool capture_by_proc(struct process *p, uint64_t page, int32_t tid, struct capture *c)
 {
 	char path[64], text[256];
 	const char *words[9];
@@ -65,10 +68,15 @@ static bool capture_by_proc(int32_t tid, struct capture *c)
 	int count = 0;
 
 	snprintf(path, sizeof(path), "/proc/%d/syscall", tid);
-	do /* the message comes a moment before the thread sleeps */
+	for (;;) { /* the message comes a moment before the thread sleeps */
 		if (read_small(path, text, sizeof(text)) <= 0)
 			return false;
-	while (strncmp(text, "running", 7) == 0 && service_now() < until);
+		if (strncmp(text, "running", 7) != 0)
+			break;
+		c->outdated = remote_is_present(p->pid, page);
+		if (c->outdated || service_now() > until)
+			return false;
+	}
 	for (char *save, *word = strtok_r(text, " \n", &save); word && count < 9;
 	     word = strtok_r(NULL, " \n", &save))
 		words[count++] = word;
@@ -177,9 +185,11 @@ static void capture(
 		c->view.size = sample->stack_size;
 	}
 	if (!c->has_registers) {
+		uint64_t page = address & ~(PAGE_BYTES - 1);
+
 		if (!c->ts)
 			c->ts = service_now();
-		if (capture_by_proc(tid, c) && s->capture == FL_CAPTURE_SIGNAL)
+		if (capture_by_proc(p, page, tid, c) && s->capture == FL_CAPTURE_SIGNAL)
 			capture_by_signal(s, p, tid, c);
 	}
 }
@@ -421,6 +431,10 @@ void fault_handle(
 		region = interval_find(&p->regions, address);
 	}
 	capture(s, p, address, tid, &c);
+	if (c.outdated) {
+		uffd_wake(p->uffd, address & ~(PAGE_BYTES - 1), PAGE_BYTES);
+		return;
+	}
 	if (s->capture != FL_CAPTURE_NONE && !c.has_registers && ask_again(s, p, address, tid))
 		return;
 	if (c.has_registers) {

@@ -86,7 +86,6 @@ static void settle(void)
 		files.rlim_cur = files.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &files);
 	}
-	setsid();
 }
 
 static int listen_on(const char *name, int *fd)

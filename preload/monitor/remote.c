@@ -123,6 +123,11 @@ static uint64_t present_bytes(int32_t pid, uint64_t address, uint64_t size)
 	return present < size ? present : size;
 }
 
+bool remote_is_present(int32_t pid, uint64_t page)
+{
+	return present_bytes(pid, page, PAGE_BYTES) > 0;
+}
+
 /* The part of the range, from its start, that can be read without waiting for ourselves. */
 static size_t safe_bytes(struct process *p, uint64_t address, size_t size)
 {

@@ -248,6 +248,9 @@ void request_accept(struct service *s);
  */
 size_t remote_read(struct process *p, uint64_t address, void *to, size_t size);
 
+/* Whether process `pid` has the page of 4 KiB at `page` in memory. */
+bool remote_is_present(int32_t pid, uint64_t page);
+
 /* Starts the thread that frees a read from waiting for itself all the same. 0 or negative errno. */
 int remote_guard_start(void);
 

@@ -95,13 +95,18 @@ static int monitor_path(char *path, size_t size)
 	return 0;
 }
 
-/* In a grandchild that shares nothing but the starter socket: becomes the monitor. */
+/*
+ * In a grandchild that shares nothing but the starter socket: becomes the monitor. In a process
+ * group of its own, which the terminal's signals do not reach, but not in a session of its own: the
+ * kernel shares the CPUs out among sessions first (sched(7), autogroup), and kept a monitor in
+ * another session than the program's waiting for a tenth of a second at a time.
+ */
 static void become_monitor(const char *path, char *const *arguments, char *const *variables, int fd)
 {
 	uint64_t none = 0;
 	struct sys_sigaction action = {0};
 
-	SYS1(SYS_setsid, 0);
+	SYS2(SYS_setpgid, 0, 0);
 	for (int signal_number = 1; signal_number <= 64; signal_number++)
 		SYS4(SYS_rt_sigaction, signal_number, &action, 0, sizeof(action.mask));
 	SYS4(SYS_rt_sigprocmask, SIG_SETMASK, &none, 0, sizeof(none));
