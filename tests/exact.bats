@@ -71,6 +71,14 @@ notes=0
 	# Behind a descriptor their size is not told: not traced, and nothing waits for ever.
 	run_faultline --time 20 record --quiet -o huge.jsonl -- "$PROGRAMS/hugefile"
 	grep -q -x 'hugefile: 1024' stdout
+	# A page that cannot be had: the program gets its SIGBUS, and the trace says why.
+	local free region
+	free=$(awk '/HugePages_Free/ { print $2 }' /proc/meminfo)
+	run_faultline --time 20 record --quiet -o pool.jsonl -- "$PROGRAMS/hugepool" $((free + 1))
+	grep -q -x 'hugepool: no more pages' stdout
+	region=$(trace_lines pool.jsonl region 'select(.memory == "hugetlb") | .id')
+	(($(trace_count pool.jsonl fault ".region == $region") == free))
+	trace_lines pool.jsonl lost .why | grep -q 'could not be filled'
 }
 
 teardown() {

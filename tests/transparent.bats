@@ -262,3 +262,43 @@ no_process_holds() {
 	[[ $(wc -l <needed) == 1 ]]
 	grep -q 'libc\.so\.6' needed
 }
+
+@test "a memory cgroup's limit kills the program as without, and the trace says so" {
+	requires root perf
+	local group way result
+	group=$(mktemp -d "$(memory_cgroup)/faultline-XXXXXX") || skip "cannot make a memory cgroup here"
+	echo "$group" >group
+	echo $((64 << 20)) >"$group/memory.max" 2>/dev/null ||
+		echo $((64 << 20)) >"$group/memory.limit_in_bytes"
+	# shellcheck disable=SC2016
+	local script='echo $$ >"$1/cgroup.procs" && exec perl -e "\$x = q(a) x (200 << 20); print 1"'
+	for way in "" "$FAULTLINE record --quiet --output=trace.jsonl --"; do
+		result=0
+		# shellcheck disable=SC2086
+		timeout -k 5 60 $way sh -c "$script" sh "$group" || result=$?
+		echo "status $result"
+		((result == 137))
+	done
+	assert_complete trace.jsonl
+	(($(trace_count trace.jsonl fault) > 8000))
+	trace_lines trace.jsonl process 'select(.event == "exit") | .signal' | grep -q -x 9
+}
+
+# Where memory cgroups can be made: version 1, or version 2 with the controller.
+memory_cgroup() {
+	local place
+	for place in /sys/fs/cgroup/memory /sys/fs/cgroup; do
+		if [[ -f $place/memory.limit_in_bytes ]] ||
+			grep -q -w memory "$place/cgroup.subtree_control" 2>/dev/null; then
+			echo "$place"
+			return
+		fi
+	done
+	return 1
+}
+
+teardown() {
+	if [[ -s group ]]; then
+		wait_until rmdir "$(<group)"
+	fi
+}

@@ -285,6 +285,21 @@ static uint64_t fill_around(
 	return bytes;
 }
 
+/*
+ * A page that we cannot fill, perhaps because a limit on memory is reached, is the kernel's own: it
+ * gives the page, or does what it does to a program that cannot have it. Ends with a wake.
+ */
+static void give_up(struct service *s, struct process *p, const struct interval *region,
+    uint64_t page, uint64_t size, int error)
+{
+	char why[96];
+
+	snprintf(why, sizeof(why), "a page could not be filled: %s", strerror(-error));
+	service_lost(s, LOST_EVENTS, 1, why);
+	if (uffd_unregister(p->uffd, page, size) < 0 && region)
+		uffd_unregister(p->uffd, region->start, region->end - region->start);
+}
+
 static struct served serve(struct service *s, struct process *p, const struct interval *region,
     uint64_t address, bool write)
 {
@@ -297,8 +312,12 @@ static struct served serve(struct service *s, struct process *p, const struct in
 		served.bytes += fill_around(s, p, region, page, copy);
 	served.error = fill(p, page, size, copy);
 	served.ts = service_now();
-	if (served.error < 0 && served.error != -EAGAIN)
+	if (served.error == -EEXIST && size > PAGE_BYTES && !remote_is_present(p->pid, page))
+		served.error = -ENOMEM; /* what the kernel means when its pool of them is empty */
+	if (served.error == -EEXIST || served.error == -ENOENT || served.error == -ESRCH)
 		uffd_wake(p->uffd, page, size); /* there already, or gone: the thread sees */
+	else if (served.error < 0 && served.error != -EAGAIN)
+		give_up(s, p, region, page, size, served.error);
 	return served;
 }
 
