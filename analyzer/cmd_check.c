@@ -9,6 +9,7 @@
 #include "machine.h"
 #include "message.h"
 
+#include "../preload/uffd_features.h"
 #include "../preload/userfaultfd.h"
 
 #include <errno.h>
@@ -21,10 +22,9 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-#define OUTPUT_WIDTH  79
-#define TEXT_INDENT   9
-#define CHECKS_LIMIT  40
-#define NEEDS_FEATURE true
+#define OUTPUT_WIDTH 79
+#define TEXT_INDENT  9
+#define CHECKS_LIMIT 40
 
 #define GRANT_USERFAULTFD   "sudo sysctl -w vm.unprivileged_userfaultfd=1"
 #define GRANT_PERF	    "sudo sysctl -w kernel.perf_event_paranoid=1"
@@ -159,52 +159,29 @@ static void check_userfaultfd(struct report *report)
 		close(by_device);
 }
 
-/* Feature names as the trace spells them; what is not needed may be missing. */
-static const struct {
-	uint64_t bit;
-	const char *name;
-	const char *purpose;
-	bool needed;
-} features[] = {
-    {UFFD_FEATURE_THREAD_ID, "thread-id", "which thread touched", NEEDS_FEATURE},
-    {UFFD_FEATURE_EVENT_REMAP, "event-remap", "follows mremap made inside libc", NEEDS_FEATURE},
-    {UFFD_FEATURE_EVENT_REMOVE, "event-remove", "notices MADV_DONTNEED", NEEDS_FEATURE},
-    {UFFD_FEATURE_EVENT_UNMAP, "event-unmap", "notices munmap made inside libc", NEEDS_FEATURE},
-    {UFFD_FEATURE_EXACT_ADDRESS, "exact-address", "addresses to the byte (Linux 5.18)", false},
-    {UFFD_FEATURE_MISSING_SHMEM, "missing-shmem", "shared memory", false},
-    {UFFD_FEATURE_MISSING_HUGETLBFS, "missing-hugetlbfs", "huge pages (MAP_HUGETLB)", false},
-    {UFFD_FEATURE_PAGEFAULT_FLAG_WP, "pagefault-flag-wp", "write protection", false},
-    {UFFD_FEATURE_MINOR_SHMEM, "minor-shmem", "later touches of shared memory", false},
-    {UFFD_FEATURE_WP_ASYNC, "wp-async", "cheap re-arming (Linux 6.7)", false},
-    {UFFD_FEATURE_MOVE, "move", "re-arming without a copy (Linux 6.8)", false},
-};
+static void check_feature(struct report *report, const struct fl_feature *feature)
+{
+	int result =
+	    report->features & feature->bit ? machine_userfaultfd_grants(feature->bit) : -ENOTSUP;
+	enum state state = result == 0 ? STATE_OK : feature->needed ? STATE_FAILED : STATE_NOTE;
+	if (result == 0)
+		add(report, state, feature->name, feature->purpose, NULL, "offered");
+	else if (result == -ENOTSUP)
+		add(report, state, feature->name, feature->purpose, NULL,
+		    "this kernel does not have it; Linux %s does", feature->since);
+	else if (feature->bit == UFFD_FEATURE_EVENT_FORK)
+		add(report, state, feature->name, feature->purpose, GRANT_EVENT_FORK,
+		    "needs CAP_SYS_PTRACE");
+	else
+		add(report, state, feature->name, feature->purpose, NULL, "%s", strerror(-result));
+}
 
 static void check_features(struct report *report)
 {
 	if (!report->userfaultfd)
 		return;
-	for (size_t i = 0; i < sizeof(features) / sizeof(features[0]); i++) {
-		int result = report->features & features[i].bit
-				 ? machine_userfaultfd_grants(features[i].bit)
-				 : -ENOTSUP;
-		enum state state = result == 0		? STATE_OK
-				   : features[i].needed ? STATE_FAILED
-							: STATE_NOTE;
-		add(report, state, features[i].name, features[i].purpose,
-		    result == 0 ? NULL : "use a newer kernel", "%s",
-		    result == 0		 ? "offered"
-		    : result == -ENOTSUP ? "this kernel does not have it"
-					 : strerror(-result));
-	}
-	int result = report->features & UFFD_FEATURE_EVENT_FORK
-			 ? machine_userfaultfd_grants(UFFD_FEATURE_EVENT_FORK)
-			 : -ENOTSUP;
-	add(report, result == 0 ? STATE_OK : STATE_NOTE, "event-fork",
-	    "children are traced from fork on; else from their first call of ours",
-	    result == 0 ? NULL : GRANT_EVENT_FORK, "%s",
-	    result == 0		 ? "granted"
-	    : result == -ENOTSUP ? "this kernel does not have it"
-				 : "needs CAP_SYS_PTRACE");
+	for (const struct fl_feature *feature = fl_features; feature->name; feature++)
+		check_feature(report, feature);
 }
 
 static void check_perf(struct report *report)

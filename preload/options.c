@@ -6,6 +6,7 @@
 #include "options.h"
 
 #include "launch.h"
+#include "uffd_features.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -18,7 +19,10 @@
 #define VARIABLE_PREFIX "FAULTLINE_"
 #define ALL_SOURCES	((1u << FL_SOURCE_COUNT) - 1)
 
-static const char *const mode_names[] = {[FL_MODE_MISSING] = "missing"};
+static const char *const mode_names[] = {
+    [FL_MODE_MISSING] = "missing",
+    [FL_MODE_WRITE] = "write",
+};
 
 static const char *const capture_names[] = {
     [FL_CAPTURE_AUTO] = "auto",
@@ -127,7 +131,7 @@ static int parse_mode(struct fl_options *options, const char *value, char *error
 {
 	int mode = find_name(mode_names, COUNT(mode_names), value, strlen(value));
 	if (mode < 0)
-		return refuse_name(error, size, "must be", mode_names, COUNT(mode_names));
+		return refuse_name(error, size, "must be one of", mode_names, COUNT(mode_names));
 	options->mode = (enum fl_mode)mode;
 	return 0;
 }
@@ -205,6 +209,27 @@ static int parse_sources(struct fl_options *options, const char *value, char *er
 	return 0;
 }
 
+static int parse_without(struct fl_options *options, const char *value, char *error, size_t size)
+{
+	uint64_t without = 0;
+	for (const char *word = value;;) {
+		size_t length = strcspn(word, ",");
+		uint64_t bit = fl_feature_bit(word, length);
+		if (!bit) {
+			snprintf(error, size,
+			    "must be a list with commas of userfaultfd's "
+			    "features, as `faultline check` names them");
+			return -EINVAL;
+		}
+		without |= bit;
+		if (word[length] == '\0')
+			break;
+		word += length + 1;
+	}
+	options->without = without;
+	return 0;
+}
+
 static int parse_switch(bool *setting, const char *value, char *error, size_t size)
 {
 	if (strcmp(value, "0") != 0 && strcmp(value, "1") != 0) {
@@ -243,7 +268,7 @@ const struct fl_option fl_option_table[] = {
 	.variable = "FAULTLINE_MODE",
 	.argument = "MODE",
 	.shown_default = "missing",
-	.help = "which faults to trace: missing (first touches)",
+	.help = "missing (first touches) or write (first writes)",
 	.parse = parse_mode},
     {.flag = "capture",
 	.variable = "FAULTLINE_CAPTURE",
@@ -286,6 +311,11 @@ const struct fl_option fl_option_table[] = {
 	.flag_value = "1",
 	.help = "no closing line on standard error",
 	.parse = parse_quiet},
+    {.flag = "without",
+	.variable = "FAULTLINE_WITHOUT",
+	.argument = "LIST",
+	.help = "do without these features of userfaultfd",
+	.parse = parse_without},
     {.flag = "verify-stacks",
 	.variable = "FAULTLINE_VERIFY_STACKS",
 	.flag_value = "1",

@@ -13,7 +13,7 @@
 #include <stdint.h>
 
 /* Which faults are traced. A table row each, so that a new kernel mode is one more row. */
-enum fl_mode { FL_MODE_MISSING };
+enum fl_mode { FL_MODE_MISSING, FL_MODE_WRITE };
 
 /* How a fault's registers and stack are read; FL_CAPTURE_AUTO takes the best that works. */
 enum fl_capture { FL_CAPTURE_AUTO, FL_CAPTURE_PERF, FL_CAPTURE_SIGNAL, FL_CAPTURE_NONE };
@@ -47,6 +47,7 @@ struct fl_options {
 	uint32_t sources;     /* bits 1 << enum fl_source */
 	bool follow;	      /* children and exec */
 	bool quiet;	      /* no closing line */
+	uint64_t without;     /* userfaultfd features to do without */
 	bool verify_stacks;   /* compare unwind rules with libunwind on every stack */
 };
 

@@ -26,6 +26,9 @@
 #ifndef UFFD_FEATURE_MOVE
 #define UFFD_FEATURE_MOVE (1 << 16) /* Linux 6.8 */
 #endif
+#ifndef UFFDIO_CONTINUE_MODE_WP
+#define UFFDIO_CONTINUE_MODE_WP ((__u64)1 << 1) /* Linux 6.4 */
+#endif
 
 /* PAGEMAP_SCAN of linux/fs.h, Linux 6.7: what of an address range is present, run by run. */
 struct fl_page_region {

@@ -155,7 +155,7 @@ class Trace:
         alloc = self.used(self.allocs, line, "alloc")
         stack = self.used(self.stacks, line, "stack")
         accesses = ("read", "write") + ((None,) if region and region["source"] == "shm" else ())
-        if line.get("kind") != "missing" or line.get("access") not in accesses:
+        if line.get("kind") not in self.kinds(region) or line.get("access") not in accesses:
             self.complain(f"kind or access of the fault at {line['addr']}")
         if not region:
             self.complain(f"the fault at {line['addr']} has no region")
@@ -168,6 +168,14 @@ class Trace:
         line.update(at=addr, thread=self.threads.get(line["tid"]))
         line["in"] = (region, dict(region) if region else None, alloc, stack)
         self.faults.append(line)
+
+    def kinds(self, region):
+        """Which kinds of faults a region may have."""
+        yield "missing"
+        if self.session.get("mode") == "write":
+            yield "write-protect"
+        if region and region["memory"] != "anon":
+            yield "minor"
 
     def within(self, alloc, addr):
         # The rest of the last page is nobody else's.
@@ -277,7 +285,7 @@ class Comparison:
         return None
 
     def fault_problem(self, fault, note):
-        keys = ("pid", "tid", "access") + (("origin",) if self.options.stacks != "none" else ())
+        keys = ("pid", "tid", "access", "kind") + (("origin",) if self.options.stacks != "none" else ())
         for key in keys:
             if key == "access" and "access" not in fault and fault["served"] == "native":
                 continue  # of memory that cannot be registered; perf does not tell it

@@ -68,9 +68,6 @@ notes=0
 	((notes == 8))
 	trace_lines trace.jsonl region 'select(.memory == "hugetlb") | .page_size' >sizes
 	[[ $(<sizes) == 2097152 ]]
-	# Behind a descriptor their size is not told: not traced, and nothing waits for ever.
-	run_faultline --time 20 record --quiet -o huge.jsonl -- "$PROGRAMS/hugefile"
-	grep -q -x 'hugefile: 1024' stdout
 	# A page that cannot be had: the program gets its SIGBUS, and the trace says why.
 	local free region
 	free=$(awk '/HugePages_Free/ { print $2 }' /proc/meminfo)

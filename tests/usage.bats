@@ -57,7 +57,7 @@ refuses() {
 	refuses 125 "unknown option --ouput; did you mean --output?" record --ouput=x touch started
 	refuses 125 "--output=-: must be a file: standard output is the program's" record -o - touch started
 	refuses 125 "--output=: must be the name of a file" record --output= touch started
-	refuses 125 "--mode=all: must be missing" record --mode=all touch started
+	refuses 125 "--mode=all: must be one of missing, write" record --mode=all touch started
 	refuses 125 "--capture=x: must be one of auto, perf, signal, none" record --capture=x touch started
 	refuses 125 "--max-frames=0: must be a number from 1 to 512" record --max-frames=0 touch started
 	refuses 125 "--max-frames=513: must be" record --max-frames 513 touch started

@@ -60,7 +60,8 @@ static ssize_t read_small(const char *path, char *text, size_t size)
 /* /proc/TID/syscall gives a blocked thread's stack and instruction pointers, and whether it is
    inside a system call (proc_pid_syscall(5)). A thread with a signal to take does not sleep, and
    repeats its message until it is served. */
-static bool capture_by_proc(struct process *p, uint64_t page, int32_t tid, struct capture *c)
+static bool capture_by_proc(
+    struct process *p, uint64_t page, enum fault_kind kind, int32_t tid, struct capture *c)
 {
 	char path[64], text[256];
 	const char *words[9];
@@ -73,7 +74,7 @@ static bool capture_by_proc(struct process *p, uint64_t page, int32_t tid, struc
 			return false;
 		if (strncmp(text, "running", 7) != 0)
 			break;
-		c->outdated = remote_is_present(p->pid, page);
+		c->outdated = kind != FAULT_WRITE_PROTECT && remote_is_present(p->pid, page);
 		if (c->outdated || service_now() > until)
 			return false;
 	}
@@ -163,8 +164,8 @@ static const struct perf_sample *find_sample(
 	return NULL;
 }
 
-static void capture(
-    struct service *s, struct process *p, uint64_t address, int32_t tid, struct capture *c)
+static void capture(struct service *s, struct process *p, uint64_t address, enum fault_kind kind,
+    int32_t tid, struct capture *c)
 {
 	const struct perf_sample *sample;
 
@@ -189,7 +190,7 @@ static void capture(
 
 		if (!c->ts)
 			c->ts = service_now();
-		if (capture_by_proc(p, page, tid, c) && s->capture == FL_CAPTURE_SIGNAL)
+		if (capture_by_proc(p, page, kind, tid, c) && s->capture == FL_CAPTURE_SIGNAL)
 			capture_by_signal(s, p, tid, c);
 	}
 }
@@ -256,33 +257,80 @@ uint64_t fault_request_stack(
 
 struct served {
 	int error;
-	uint64_t bytes;
+	uint64_t bytes; /* of memory that it brought in */
 	uint64_t ts;
+	enum fault_served how;
 };
 
-static int fill(struct process *p, uint64_t start, uint64_t size, bool write)
+/* What the kernel's message asks for. In --mode=write a page that is only read stays protected. */
+static enum uffd_fill fill_for(
+    const struct service *s, const struct interval *region, enum fault_kind kind, bool write)
 {
-	return write ? uffd_copy_zero(p->uffd, start, size) : uffd_zeropage(p->uffd, start, size);
+	bool protect = s->options.mode == FL_MODE_WRITE && !write;
+
+	switch (kind) {
+	case FAULT_WRITE_PROTECT:
+		return UFFD_FILL_UNPROTECT;
+	case FAULT_MINOR:
+		return protect ? UFFD_FILL_CONTINUE_WP : UFFD_FILL_CONTINUE;
+	default:
+		if (protect)
+			return UFFD_FILL_COPY_WP;
+		/* There is no shared huge page of zeros. */
+		return write || (region && (region->detail & REGION_HUGETLB)) ? UFFD_FILL_COPY
+									      : UFFD_FILL_ZEROPAGE;
+	}
 }
 
-/* With a coarse granularity: the rest of the block, page by page where some are there. */
-static uint64_t fill_around(
-    struct service *s, struct process *p, const struct interval *region, uint64_t page, bool write)
+static enum fault_served served_by(enum uffd_fill how)
+{
+	switch (how) {
+	case UFFD_FILL_UNPROTECT:
+		return SERVED_UNPROTECT;
+	case UFFD_FILL_CONTINUE:
+	case UFFD_FILL_CONTINUE_WP:
+		return SERVED_CONTINUE;
+	default:
+		return SERVED_ZERO;
+	}
+}
+
+/*
+ * With a coarse granularity: the aligned block round the page, as far as the region goes; pages
+ * that are there already stay what they are. One wake for all. The result tells of `page` alone.
+ */
+static int fill_block(struct service *s, struct process *p, const struct interval *region,
+    enum uffd_fill how, uint64_t page, uint64_t *bytes)
 {
 	uint64_t size = region->page_size, granularity = s->options.granularity;
-	uint64_t start = page & ~(granularity - 1), end = start + granularity, bytes = 0;
+	uint64_t start = page & ~(granularity - 1), end = start + granularity;
+	int error = -EEXIST;
 
 	if (start < region->start)
 		start = region->start;
 	if (end > region->end)
 		end = region->end;
-	for (uint64_t at = page + size; at < end; at += size)
-		if (fill(p, at, size, write) == 0)
-			bytes += size;
-	for (uint64_t at = start; at < page; at += size)
-		if (fill(p, at, size, write) == 0)
-			bytes += size;
-	return bytes;
+	for (uint64_t at = start; at < end;) {
+		int64_t filled = uffd_fill(p->uffd, how, at, end - at, false);
+
+		if (filled == -EAGAIN)
+			break;
+		if (filled < 0) {
+			if (at == page)
+				error = (int)filled;
+			at += size;
+			continue;
+		}
+		if (page - at < (uint64_t)filled)
+			error = 0;
+		at += (uint64_t)filled;
+		*bytes += (uint64_t)filled;
+	}
+	if (error == -EEXIST) /* or not reached */
+		error = (int)uffd_fill(p->uffd, how, page, size, false);
+	if (error >= 0)
+		uffd_wake(p->uffd, start, end - start);
+	return error < 0 ? error : 0;
 }
 
 /*
@@ -301,20 +349,28 @@ static void give_up(struct service *s, struct process *p, const struct interval 
 }
 
 static struct served serve(struct service *s, struct process *p, const struct interval *region,
-    uint64_t address, bool write)
+    uint64_t address, enum fault_kind kind, bool write)
 {
 	uint64_t size = region ? region->page_size : PAGE_BYTES;
-	uint64_t page = address & ~(size - 1);
-	bool copy = write || (region && (region->detail & REGION_HUGETLB));
-	struct served served = {.bytes = size};
+	uint64_t page = address & ~(size - 1), bytes = 0;
+	enum uffd_fill how = fill_for(s, region, kind, write);
+	struct served served = {.how = served_by(how)};
+	int64_t filled;
 
-	if (region && s->options.granularity > size)
-		served.bytes += fill_around(s, p, region, page, copy);
-	served.error = fill(p, page, size, copy);
+	if (region && s->options.granularity > size) {
+		served.error = fill_block(s, p, region, how, page, &bytes);
+	} else {
+		filled = uffd_fill(p->uffd, how, page, size, true);
+		served.error = filled < 0 ? (int)filled : 0;
+		bytes = size;
+	}
 	served.ts = service_now();
+	if (kind == FAULT_MISSING)
+		served.bytes = bytes;
 	if (served.error == -EEXIST && size > PAGE_BYTES && !remote_is_present(p->pid, page))
 		served.error = -ENOMEM; /* what the kernel means when its pool of them is empty */
-	if (served.error == -EEXIST || served.error == -ENOENT || served.error == -ESRCH)
+	if (served.error == -EEXIST || served.error == -ENOENT || served.error == -ESRCH ||
+	    (served.error == -EFAULT && kind == FAULT_MINOR))
 		uffd_wake(p->uffd, page, size); /* there already, or gone: the thread sees */
 	else if (served.error < 0 && served.error != -EAGAIN)
 		give_up(s, p, region, page, size, served.error);
@@ -322,8 +378,8 @@ static struct served serve(struct service *s, struct process *p, const struct in
 }
 
 static void tell_fault(struct service *s, struct process *p, const struct interval *region,
-    uint64_t address, enum fault_access access, int32_t tid, const struct capture *c,
-    const struct served *served, enum fault_served how, uint64_t stack)
+    uint64_t address, enum fault_kind kind, enum fault_access access, int32_t tid,
+    const struct capture *c, const struct served *served, uint64_t stack)
 {
 	const struct interval *allocation = interval_find(&p->allocations, address);
 	struct event_fault *event = writer_reserve(s->writer, EVENT_FAULT, sizeof(*event), c->ts);
@@ -337,9 +393,9 @@ static void tell_fault(struct service *s, struct process *p, const struct interv
 	event->stack = stack;
 	event->service_ns = c->sampled ? served->ts - c->ts : 0;
 	event->access = (uint8_t)access;
-	event->kind = FAULT_MISSING;
+	event->kind = (uint8_t)kind;
 	event->origin = (uint8_t)c->origin;
-	event->served = (uint8_t)how;
+	event->served = (uint8_t)served->how;
 	event->bytes = (uint32_t)served->bytes;
 	writer_commit(s->writer);
 }
@@ -382,7 +438,7 @@ void fault_retry_pending(struct service *s, struct process *p)
  */
 bool fault_event_is_due(struct process *p, uint64_t doorbell_page)
 {
-	return uffd_fill_asleep(p->uffd, doorbell_page, PAGE_BYTES) == -EAGAIN;
+	return uffd_fill(p->uffd, UFFD_FILL_ZEROPAGE, doorbell_page, PAGE_BYTES, false) == -EAGAIN;
 }
 
 static void answer_doorbell(
@@ -425,10 +481,25 @@ static bool ask_again(struct service *s, struct process *p, uint64_t address, in
 	return true;
 }
 
+/* In --mode=write: a page that is read is there from now on, and waits for its first write. */
+static void serve_read(struct service *s, struct process *p, const struct interval *region,
+    uint64_t address, enum fault_kind kind, uint64_t flags, int32_t tid)
+{
+	struct thread *thread = thread_known(s, tid);
+
+	if (serve(s, p, region, address, kind, false).error == -EAGAIN)
+		put_off(s, p, address, flags, tid);
+	else if (thread && (thread->sample.addr ^ address) < PAGE_BYTES)
+		thread->sampled = false;
+}
+
 void fault_handle(
     struct service *s, struct process *p, uint64_t address, uint64_t flags, int32_t tid)
 {
 	bool write = flags & UFFD_PAGEFAULT_FLAG_WRITE, unwound = false;
+	enum fault_kind kind = flags & UFFD_PAGEFAULT_FLAG_WP	   ? FAULT_WRITE_PROTECT
+			       : flags & UFFD_PAGEFAULT_FLAG_MINOR ? FAULT_MINOR
+								   : FAULT_MISSING;
 	struct interval *region;
 	struct thread *thread;
 	struct served served;
@@ -449,7 +520,11 @@ void fault_handle(
 			.source = FL_SOURCE_LATE, .prot = -1, .flags = -1, .ts = service_now()});
 		region = interval_find(&p->regions, address);
 	}
-	capture(s, p, address, tid, &c);
+	if (s->options.mode == FL_MODE_WRITE && !write) {
+		serve_read(s, p, region, address, kind, flags, tid);
+		return;
+	}
+	capture(s, p, address, kind, tid, &c);
 	if (c.outdated) {
 		uffd_wake(p->uffd, address & ~(PAGE_BYTES - 1), PAGE_BYTES);
 		return;
@@ -472,7 +547,7 @@ void fault_handle(
 	}
 	if (unwound && s->options.verify_stacks)
 		verify(s, p, &c.registers, &c.view);
-	served = serve(s, p, region, address, write);
+	served = serve(s, p, region, address, kind, write);
 	if (served.error == -EAGAIN) {
 		put_off(s, p, address, flags, tid);
 		return;
@@ -499,8 +574,8 @@ void fault_handle(
 		stack = intern(s, p, c.ts);
 	if (!stack && s->capture != FL_CAPTURE_NONE)
 		s->stacks_lost++;
-	tell_fault(s, p, region, address, write ? ACCESS_WRITE : ACCESS_READ, tid, &c, &served,
-	    SERVED_ZERO, stack);
+	tell_fault(s, p, region, address, kind, write ? ACCESS_WRITE : ACCESS_READ, tid, &c,
+	    &served, stack);
 }
 
 /* ---- faults that the kernel served by itself ---- */
@@ -529,10 +604,15 @@ void fault_native(struct service *s, struct process *p, const struct interval *r
 {
 	static struct perf_sample sample;
 	struct capture c = {.ts = origin->ts};
-	struct served served = {.bytes = PAGE_BYTES};
+	struct served served = {.bytes = PAGE_BYTES, .how = SERVED_NATIVE};
 	uint64_t address = page, stack = origin->stack;
 	int32_t tid = origin->tid ? origin->tid : p->pid;
 
+	if (s->options.mode == FL_MODE_WRITE) {
+		if (is_zero_page)
+			return;
+		uffd_fill(p->uffd, UFFD_FILL_UNPROTECT, page, PAGE_BYTES, true);
+	}
 	/* Without a sample: the kernel brought it in with the mapping, or malloc's header did. */
 	if (origin->populated)
 		c.origin = ORIGIN_KERNEL;
@@ -551,8 +631,8 @@ void fault_native(struct service *s, struct process *p, const struct interval *r
 		tid = sample.tid;
 	}
 	thread_get(s, p, tid, c.ts);
-	tell_fault(s, p, region, address, is_zero_page ? ACCESS_READ : ACCESS_WRITE, tid, &c,
-	    &served, SERVED_NATIVE, stack);
+	tell_fault(s, p, region, address, FAULT_MISSING, is_zero_page ? ACCESS_READ : ACCESS_WRITE,
+	    tid, &c, &served, stack);
 }
 
 /* Memory that cannot be registered: the sample is all there is. It does not tell the access. */
@@ -562,13 +642,13 @@ static void tell_sampled(struct service *s, const struct perf_sample *sample)
 	const struct interval *region = p ? interval_find(&p->regions, sample->addr) : NULL;
 	struct capture c = {
 	    .ts = sample->ts, .origin = sample->kernel ? ORIGIN_KERNEL : ORIGIN_USER};
-	struct served served = {.bytes = PAGE_BYTES};
+	struct served served = {.bytes = PAGE_BYTES, .how = SERVED_NATIVE};
 
 	if (!region || !(region->detail & REGION_NATIVE))
 		return;
 	thread_get(s, p, sample->tid, c.ts);
-	tell_fault(s, p, region, sample->addr, ACCESS_UNKNOWN, sample->tid, &c, &served,
-	    SERVED_NATIVE, stack_of_sample(s, p, sample, false));
+	tell_fault(s, p, region, sample->addr, FAULT_MISSING, ACCESS_UNKNOWN, sample->tid, &c,
+	    &served, stack_of_sample(s, p, sample, false));
 }
 
 static void take_sample(void *context, const struct perf_sample *sample)

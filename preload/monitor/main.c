@@ -5,6 +5,7 @@
  * and runs the service until the last traced process has ended.
  */
 #include "../launch.h"
+#include "../uffd_features.h"
 #include "service.h"
 
 #include <errno.h>
@@ -155,27 +156,54 @@ static const char *thp_setting(char *text, size_t size)
 	return open_bracket + 1;
 }
 
-/* The features that the first shim's userfaultfd will get; asked of one of our own. */
-static void list_features(bool follow, const char **names)
+/* Features that are asked for only when the kernel has told that it knows them. */
+#define NEWER_FEATURES                                                                             \
+	(UFFD_FEATURE_EXACT_ADDRESS | UFFD_FEATURE_MINOR_HUGETLBFS | UFFD_FEATURE_MINOR_SHMEM)
+
+/* Of userfaultfd's features those that this recording uses and the kernel permits. */
+static int choose_features(
+    const struct fl_options *options, uint64_t *features, char *error, size_t size)
 {
-	uint64_t features = 0;
-	size_t n = 0;
-	int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
+	uint64_t protect = UFFD_FEATURE_PAGEFAULT_FLAG_WP | UFFD_FEATURE_WP_HUGETLBFS_SHMEM;
+	uint64_t supported = uffd_supported(), wanted = 0;
+	int fd;
 
-	if (fd < 0) {
-		int device = open("/dev/userfaultfd", O_RDWR | O_CLOEXEC);
-
-		fd = device < 0 ? -1 : ioctl(device, USERFAULTFD_IOC_NEW, O_CLOEXEC);
-		if (device >= 0)
-			close(device);
+	if (!supported)
+		supported = ~(uint64_t)NEWER_FEATURES;
+	for (const struct fl_feature *f = fl_features; f->name; f++) {
+		if (f->used)
+			wanted |= f->bit & supported & ~options->without;
+		if (f->needed && (options->without & f->bit)) {
+			snprintf(error, size, "nothing is recorded without %s", f->name);
+			return -EINVAL;
+		}
 	}
+	if (!options->follow)
+		wanted &= ~(uint64_t)UFFD_FEATURE_EVENT_FORK;
+	if (options->mode != FL_MODE_WRITE) {
+		wanted &= ~protect;
+	} else if (!(wanted & UFFD_FEATURE_PAGEFAULT_FLAG_WP)) {
+		snprintf(error, size,
+		    "--mode=write needs userfaultfd's feature pagefault-flag-wp (Linux 5.7); "
+		    "--mode=missing works without");
+		return -EINVAL;
+	}
+	fd = uffd_open();
+	*features = wanted;
 	if (fd >= 0) {
-		uffd_negotiate(fd, follow, &features);
+		uffd_negotiate(fd, wanted, features);
 		close(fd);
 	}
-	for (size_t i = 0; uffd_features[i].name; i++)
-		if (features & uffd_features[i].bit)
-			names[n++] = uffd_features[i].name;
+	return 0;
+}
+
+static void list_features(uint64_t features, const char **names)
+{
+	size_t n = 0;
+
+	for (const struct fl_feature *f = fl_features; f->name; f++)
+		if (features & f->bit)
+			names[n++] = f->name;
 	names[n] = NULL;
 }
 
@@ -203,6 +231,9 @@ static int start(struct service *s, const struct arguments *a, char *path, char 
 	result = choose_capture(s->options.capture, &s->capture, error, size);
 	if (result < 0)
 		return result;
+	result = choose_features(&s->options, &s->features, error, size);
+	if (result < 0)
+		return result;
 	s->starter_fd = a->starter_fd;
 	s->root_pid = a->pid;
 	s->spin = sched_getaffinity(0, sizeof(cpus), &cpus) == 0 && CPU_COUNT(&cpus) > 1;
@@ -225,7 +256,7 @@ static int start(struct service *s, const struct arguments *a, char *path, char 
 	result = writer_create(&s->writer, path, error, size);
 	if (result < 0)
 		return result;
-	list_features(s->options.follow, features);
+	list_features(s->features, features);
 	session = (struct writer_session){.mode = fl_mode_name(s->options.mode),
 	    .capture = fl_capture_name(s->capture),
 	    .thp = thp_setting(thp, sizeof(thp)),

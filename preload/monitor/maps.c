@@ -28,6 +28,28 @@ static bool parse(char *line, struct mapping *m)
 	return true;
 }
 
+uint64_t maps_page_size(pid_t pid, uint64_t start)
+{
+	char name[64], *line = NULL;
+	uint64_t kib = 0, from, end;
+	bool found = false;
+	size_t room = 0;
+	FILE *file;
+
+	snprintf(name, sizeof(name), "/proc/%d/smaps", pid);
+	file = fopen(name, "re");
+	if (!file)
+		return 0;
+	while (!kib && getline(&line, &room, file) > 0)
+		if (sscanf(line, "%" SCNx64 "-%" SCNx64 " ", &from, &end) == 2)
+			found = from <= start && start < end;
+		else if (found)
+			sscanf(line, "KernelPageSize: %" SCNu64, &kib);
+	free(line);
+	fclose(file);
+	return kib << 10;
+}
+
 int maps_read(pid_t pid, bool (*take)(void *context, const struct mapping *mapping), void *context)
 {
 	char name[64], *line = NULL;

@@ -18,4 +18,7 @@ struct mapping {
 /* Calls `take` for each mapping in order until it returns false. 0 or negative errno. */
 int maps_read(pid_t pid, bool (*take)(void *context, const struct mapping *mapping), void *context);
 
+/* The page size of the mapping that holds `start`, as smaps tells it; 0 when there is none. */
+uint64_t maps_page_size(pid_t pid, uint64_t start);
+
 #endif

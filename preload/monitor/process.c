@@ -89,6 +89,8 @@ struct process *process_fork(struct service *s, struct process *parent, int uffd
 	    interval_copy(&p->allocations, &parent->allocations) < 0)
 		service_lost(s, LOST_EVENTS, 1, "no memory for a child's regions");
 	mark_inherited(p->regions.root);
+	if (s->options.mode == FL_MODE_WRITE)
+		region_protect_all(p);
 	return p;
 }
 

@@ -53,12 +53,56 @@ static void catch_up_page(void *context, uint64_t page, bool zero)
 	fault_native(c->service, c->process, c->region, page, zero, c->origin);
 }
 
+/* Which faults of such memory the kernel shall tell: UFFDIO_REGISTER_MODE_ bits, 0 when none. */
+static uint64_t mode_for(const struct service *s, const struct process *p, bool shared, bool huge)
+{
+	uint64_t missing = huge	    ? UFFD_FEATURE_MISSING_HUGETLBFS
+			   : shared ? UFFD_FEATURE_MISSING_SHMEM
+				    : 0;
+	uint64_t minor = huge ? UFFD_FEATURE_MINOR_HUGETLBFS : UFFD_FEATURE_MINOR_SHMEM;
+	uint64_t protect = shared || huge ? UFFD_FEATURE_WP_HUGETLBFS_SHMEM : 0;
+	uint64_t mode = UFFDIO_REGISTER_MODE_MISSING;
+
+	if ((p->features & missing) != missing)
+		return 0;
+	if (shared && (p->features & minor))
+		mode |= UFFDIO_REGISTER_MODE_MINOR;
+	if (s->options.mode == FL_MODE_WRITE) {
+		if ((p->features & protect) != protect)
+			return 0;
+		mode |= UFFDIO_REGISTER_MODE_WP;
+	}
+	return mode;
+}
+
+/* The memory's own page size, where it is huge pages: 4 KiB is what nobody had to tell. */
+static uint64_t register_range(struct service *s, struct process *p, uint64_t start, uint64_t end,
+    const struct region_origin *origin, uint64_t page_size, int *error)
+{
+	uint64_t ioctls, mode = mode_for(s, p, origin->shared, page_size > PAGE_BYTES);
+
+	*error = -EOPNOTSUPP;
+	if (!mode)
+		return page_size;
+	*error = uffd_register(p->uffd, start, end - start, mode, &ioctls);
+	if (*error < 0 || page_size > PAGE_BYTES || (ioctls & (UINT64_C(1) << _UFFDIO_ZEROPAGE)))
+		return page_size;
+	/* Huge pages have no ZEROPAGE; behind a descriptor only the kernel knows how large. */
+	uffd_unregister(p->uffd, start, end - start);
+	page_size = maps_page_size(p->pid, start);
+	if (page_size <= PAGE_BYTES) {
+		*error = -EINVAL;
+		return PAGE_BYTES;
+	}
+	return register_range(s, p, start, end, origin, page_size, error);
+}
+
 void region_add(struct service *s, struct process *p, uint64_t start, uint64_t size,
     const struct region_origin *origin)
 {
 	struct interval range = {.page_size = origin->page_size ? origin->page_size : PAGE_BYTES};
 	struct interval *region;
-	uint64_t ioctls, end = start + size;
+	uint64_t end = start + size;
 	uint64_t unit = range.page_size - 1;
 	int error;
 
@@ -67,21 +111,18 @@ void region_add(struct service *s, struct process *p, uint64_t start, uint64_t s
 	if (end <= start || !is_traced(s, origin->source))
 		return;
 	region_cut(s, p, start, end - start, REGION_END_REPLACE, origin->ts);
-	error = uffd_register(p->uffd, start, end - start, &ioctls);
+	range.page_size =
+	    (uint32_t)register_range(s, p, start, end, origin, range.page_size, &error);
 	/* System V segments have operations of their own, which userfaultfd does not know. */
-	if (error == -EINVAL && origin->source == FL_SOURCE_SHM && s->perf)
+	if (error == -EINVAL && origin->source == FL_SOURCE_SHM && s->perf &&
+	    s->options.mode == FL_MODE_MISSING)
 		range.detail |= REGION_NATIVE;
 	else if (error < 0)
 		return;
-	/* Huge pages have no ZEROPAGE, and behind a descriptor nobody says how large they are. */
-	if (error == 0 && !origin->huge && !(ioctls & (UINT64_C(1) << _UFFDIO_ZEROPAGE))) {
-		uffd_unregister(p->uffd, start, end - start);
-		return;
-	}
 	range.start = range.base = start;
 	range.end = end;
 	range.id = s->next_region++;
-	range.detail |= (origin->huge ? REGION_HUGETLB : 0u) |
+	range.detail |= (range.page_size > PAGE_BYTES ? REGION_HUGETLB : 0u) |
 			(origin->source == FL_SOURCE_LATE ? REGION_LATE : 0u);
 	region = interval_insert(&p->regions, &range);
 	if (!region) {
@@ -91,9 +132,18 @@ void region_add(struct service *s, struct process *p, uint64_t start, uint64_t s
 	}
 	tell_region(s, p, region, origin);
 	s->has_native |= (region->detail & REGION_NATIVE) != 0;
-	if (origin->catch_up && !origin->huge)
+	if (s->options.mode == FL_MODE_WRITE)
+		uffd_protect(p->uffd, start, end - start);
+	if (origin->catch_up && !(region->detail & REGION_HUGETLB))
 		remote_present(
 		    p, start, end, catch_up_page, &(struct catching_up){s, p, region, origin});
+}
+
+void region_protect_all(struct process *p)
+{
+	for (const struct interval *piece = interval_next(&p->regions, 0); piece;
+	     piece = interval_next(&p->regions, piece->end))
+		uffd_protect(p->uffd, piece->start, piece->end - piece->start);
 }
 
 void region_cover(struct service *s, struct process *p, uint64_t start, uint64_t size,

@@ -52,7 +52,7 @@ static void rescue(int uffd)
 		if (m.event != UFFD_EVENT_PAGEFAULT)
 			continue;
 		__atomic_fetch_add(&guard.rescues, 1, __ATOMIC_RELAXED);
-		if (uffd_zeropage(uffd, page, PAGE_BYTES) < 0)
+		if (uffd_fill(uffd, UFFD_FILL_ZEROPAGE, page, PAGE_BYTES, true) < 0)
 			uffd_wake(uffd, page, PAGE_BYTES);
 	}
 }

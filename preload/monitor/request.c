@@ -45,8 +45,7 @@ static void do_map(struct service *s, struct process *p, const struct fl_slot *s
 		return;
 	}
 	origin.shared = flags & MAP_SHARED;
-	origin.huge = flags & MAP_HUGETLB;
-	if (origin.huge) {
+	if (flags & MAP_HUGETLB) {
 		unsigned shift = (unsigned)flags >> HUGE_SHIFT & HUGE_MASK;
 
 		origin.page_size = shift ? 1u << shift : HUGE_USUAL;
@@ -462,10 +461,11 @@ static int attach(
 		return -ECANCELED;
 	if (s->capture == FL_CAPTURE_PERF)
 		service_cover(s, pid);
-	error = uffd_negotiate(*uffd, s->options.follow, &features);
+	error = uffd_negotiate(*uffd, s->features, &features);
 	if (error < 0)
 		return error;
-	error = uffd_register(*uffd, hello->doorbell, hello->doorbell_size, &ioctls);
+	error = uffd_register(
+	    *uffd, hello->doorbell, hello->doorbell_size, UFFDIO_REGISTER_MODE_MISSING, &ioctls);
 	if (error < 0)
 		return error;
 	error = area_create(s, &shared, area_fd);

@@ -105,6 +105,7 @@ struct service {
 	bool spin;
 	bool has_native; /* some process has a REGION_NATIVE */
 	struct process *processes;
+	uint64_t features;	/* of userfaultfd, that are asked for */
 	uint32_t process_count; /* that were ever traced */
 	uint32_t live_count;
 	uint64_t next_region, next_allocation;
@@ -168,8 +169,8 @@ struct region_origin {
 	uint64_t stack, ts;
 	bool catch_up;	    /* pages that are there already are faults that the kernel served */
 	bool populated;	    /* ... by the mapping itself, so that perf has no samples of them */
-	bool shared, huge;  /* when the caller knows; see region_look_up */
-	uint32_t page_size; /* 0: the system's */
+	bool shared;	    /* when the caller knows; see region_look_up */
+	uint32_t page_size; /* 0: the system's, or what the mapping says */
 };
 
 /* Registers [start, start + size) and writes its region line; silently none where the kernel
@@ -180,6 +181,9 @@ void region_add(struct service *s, struct process *p, uint64_t start, uint64_t s
 /* The same for those parts of the range that are in no region yet. */
 void region_cover(struct service *s, struct process *p, uint64_t start, uint64_t size,
     const struct region_origin *origin);
+
+/* --mode=write: from now on writes to any page of the process's regions fault. */
+void region_protect_all(struct process *p);
 
 /* EVENT_UNMAP, which comes before any request that was made after it: see fault_event_is_due. */
 void region_unmapped(struct service *s, struct process *p, uint64_t start, uint64_t size,

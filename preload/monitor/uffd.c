@@ -3,60 +3,68 @@
 #include "uffd.h"
 
 #include <errno.h>
-#include <stddef.h>
+#include <fcntl.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
-#define ZEROS_BYTES (2u << 20)
-
-const struct uffd_feature uffd_features[] = {
-    {UFFD_FEATURE_EVENT_FORK, "event-fork"},
-    {UFFD_FEATURE_EVENT_REMAP, "event-remap"},
-    {UFFD_FEATURE_EVENT_REMOVE, "event-remove"},
-    {UFFD_FEATURE_EVENT_UNMAP, "event-unmap"},
-    {UFFD_FEATURE_MISSING_HUGETLBFS, "missing-hugetlbfs"},
-    {UFFD_FEATURE_MISSING_SHMEM, "missing-shmem"},
-    {UFFD_FEATURE_THREAD_ID, "thread-id"},
-    {UFFD_FEATURE_EXACT_ADDRESS, "exact-address"},
-    {0, NULL},
-};
-
-static int api(int fd, uint64_t features)
+static int api(int fd, uint64_t *features)
 {
-	struct uffdio_api request = {.api = UFFD_API, .features = features};
+	struct uffdio_api request = {.api = UFFD_API, .features = *features};
 
-	return ioctl(fd, UFFDIO_API, &request) < 0 ? -errno : 0;
-}
-
-/* The kernel answers once for a descriptor, and refuses a set that has one bit too many. */
-int uffd_negotiate(int fd, bool follow_forks, uint64_t *features)
-{
-	uint64_t wanted = 0;
-	int error;
-
-	for (size_t i = 0; uffd_features[i].name; i++)
-		wanted |= uffd_features[i].bit;
-	if (!follow_forks)
-		wanted &= ~(uint64_t)UFFD_FEATURE_EVENT_FORK;
-	error = api(fd, wanted);
-	if (error == -EINVAL) { /* before Linux 5.18 */
-		wanted &= ~(uint64_t)UFFD_FEATURE_EXACT_ADDRESS;
-		error = api(fd, wanted);
-	}
-	if (error == -EPERM) { /* wants CAP_SYS_PTRACE */
-		wanted &= ~(uint64_t)UFFD_FEATURE_EVENT_FORK;
-		error = api(fd, wanted);
-	}
-	if (error < 0)
-		return error;
-	*features = wanted;
+	if (ioctl(fd, UFFDIO_API, &request) < 0)
+		return -errno;
+	*features = request.features;
 	return 0;
 }
 
-int uffd_register(int fd, uint64_t start, uint64_t size, uint64_t *ioctls)
+int uffd_open(void)
 {
-	struct uffdio_register request = {
-	    .range = {start, size}, .mode = UFFDIO_REGISTER_MODE_MISSING};
+	int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK), device;
+
+	if (fd >= 0)
+		return fd;
+	device = open("/dev/userfaultfd", O_RDWR | O_CLOEXEC);
+	if (device < 0)
+		return -errno;
+	fd = ioctl(device, USERFAULTFD_IOC_NEW, O_CLOEXEC);
+	if (fd < 0)
+		fd = -errno;
+	close(device);
+	return fd;
+}
+
+uint64_t uffd_supported(void)
+{
+	uint64_t features = 0;
+	int fd = uffd_open();
+
+	if (fd < 0)
+		return 0;
+	if (api(fd, &features) < 0)
+		features = 0;
+	close(fd);
+	return features;
+}
+
+int uffd_negotiate(int fd, uint64_t wanted, uint64_t *features)
+{
+	uint64_t asked = wanted;
+	int error = api(fd, &asked);
+
+	if (error == -EPERM) { /* wants CAP_SYS_PTRACE */
+		wanted &= ~(uint64_t)UFFD_FEATURE_EVENT_FORK;
+		asked = wanted;
+		error = api(fd, &asked);
+	}
+	*features = error < 0 ? 0 : wanted;
+	return error;
+}
+
+int uffd_register(int fd, uint64_t start, uint64_t size, uint64_t mode, uint64_t *ioctls)
+{
+	struct uffdio_register request = {.range = {start, size}, .mode = mode};
 
 	if (ioctl(fd, UFFDIO_REGISTER, &request) < 0)
 		return -errno;
@@ -71,37 +79,99 @@ int uffd_unregister(int fd, uint64_t start, uint64_t size)
 	return ioctl(fd, UFFDIO_UNREGISTER, &range) < 0 ? -errno : 0;
 }
 
-int uffd_zeropage(int fd, uint64_t start, uint64_t size)
+/* The bytes done, as the kernel wrote them into the request. */
+static int64_t done(int result, int64_t bytes)
 {
-	struct uffdio_zeropage request = {.range = {start, size}};
-
-	return ioctl(fd, UFFDIO_ZEROPAGE, &request) < 0 ? -errno : 0;
+	if (bytes > 0)
+		return bytes;
+	return result < 0 ? -errno : 0;
 }
 
-int uffd_fill_asleep(int fd, uint64_t page, uint64_t size)
+static int64_t zeropage(int fd, uint64_t start, uint64_t size, bool wake)
 {
 	struct uffdio_zeropage request = {
-	    .range = {page, size}, .mode = UFFDIO_ZEROPAGE_MODE_DONTWAKE};
+	    .range = {start, size}, .mode = wake ? 0 : UFFDIO_ZEROPAGE_MODE_DONTWAKE};
+	int result = ioctl(fd, UFFDIO_ZEROPAGE, &request);
 
-	return ioctl(fd, UFFDIO_ZEROPAGE, &request) < 0 ? -errno : 0;
+	return done(result, request.zeropage);
 }
 
-int uffd_copy_zero(int fd, uint64_t start, uint64_t size)
+/* Zero bytes to copy from: never written, so that they are one page of memory. */
+static int zeros(uint64_t size, uint64_t *address)
 {
-	static void *zeros;
-	struct uffdio_copy request = {.dst = start, .len = size};
+	static uint64_t made, made_size;
+	void *at;
 
-	if (!zeros) {
-		void *made = mmap(NULL, ZEROS_BYTES, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-		if (made == MAP_FAILED)
+	if (size > made_size) {
+		at =
+		    mmap(NULL, size, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+		if (at == MAP_FAILED)
 			return -errno;
-		zeros = made;
+		if (made)
+			munmap((void *)made, made_size);
+		made = (uint64_t)at;
+		made_size = size;
 	}
-	if (size > ZEROS_BYTES)
-		return -EINVAL;
-	request.src = (uint64_t)zeros;
-	return ioctl(fd, UFFDIO_COPY, &request) < 0 ? -errno : 0;
+	*address = made;
+	return 0;
+}
+
+static int64_t copy(int fd, uint64_t start, uint64_t size, bool protect, bool wake)
+{
+	struct uffdio_copy request = {.dst = start,
+	    .len = size,
+	    .mode = (protect ? UFFDIO_COPY_MODE_WP : 0) | (wake ? 0 : UFFDIO_COPY_MODE_DONTWAKE)};
+	uint64_t from = 0;
+	int result = zeros(size, &from);
+
+	if (result < 0)
+		return result;
+	request.src = from;
+	result = ioctl(fd, UFFDIO_COPY, &request);
+	return done(result, request.copy);
+}
+
+static int64_t go_on(int fd, uint64_t start, uint64_t size, bool protect, bool wake)
+{
+	struct uffdio_continue request = {.range = {start, size},
+	    .mode = (protect ? UFFDIO_CONTINUE_MODE_WP : 0) |
+		    (wake ? 0 : UFFDIO_CONTINUE_MODE_DONTWAKE)};
+	int result = ioctl(fd, UFFDIO_CONTINUE, &request);
+
+	return done(result, request.mapped);
+}
+
+static int64_t unprotect(int fd, uint64_t start, uint64_t size, bool wake)
+{
+	struct uffdio_writeprotect request = {
+	    .range = {start, size}, .mode = wake ? 0 : UFFDIO_WRITEPROTECT_MODE_DONTWAKE};
+
+	return ioctl(fd, UFFDIO_WRITEPROTECT, &request) < 0 ? -errno : (int64_t)size;
+}
+
+int64_t uffd_fill(int fd, enum uffd_fill how, uint64_t start, uint64_t size, bool wake)
+{
+	switch (how) {
+	case UFFD_FILL_ZEROPAGE:
+		return zeropage(fd, start, size, wake);
+	case UFFD_FILL_COPY:
+	case UFFD_FILL_COPY_WP:
+		return copy(fd, start, size, how == UFFD_FILL_COPY_WP, wake);
+	case UFFD_FILL_CONTINUE:
+	case UFFD_FILL_CONTINUE_WP:
+		return go_on(fd, start, size, how == UFFD_FILL_CONTINUE_WP, wake);
+	case UFFD_FILL_UNPROTECT:
+		return unprotect(fd, start, size, wake);
+	}
+	return -EINVAL;
+}
+
+int uffd_protect(int fd, uint64_t start, uint64_t size)
+{
+	struct uffdio_writeprotect request = {
+	    .range = {start, size}, .mode = UFFDIO_WRITEPROTECT_MODE_WP};
+
+	return ioctl(fd, UFFDIO_WRITEPROTECT, &request) < 0 ? -errno : 0;
 }
 
 int uffd_wake(int fd, uint64_t start, uint64_t size)

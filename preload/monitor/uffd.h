@@ -10,29 +10,42 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Agrees on features with the kernel: all that serve us and that it has and permits. */
-int uffd_negotiate(int fd, bool follow_forks, uint64_t *features);
+/* A userfaultfd of this process's own, which the caller closes; or a negative errno. */
+int uffd_open(void);
 
-int uffd_register(int fd, uint64_t start, uint64_t size, uint64_t *ioctls);
-int uffd_unregister(int fd, uint64_t start, uint64_t size);
+/* The features that this kernel has; 0 when it does not say. */
+uint64_t uffd_supported(void);
 
 /*
- * Puts zero bytes into pages that are missing, and wakes who waits for them. -EEXIST: the first
- * page is there already. -EAGAIN: an event has to be read first.
+ * Agrees on features with the kernel: of `wanted` all that it permits, which `features` gets. A
+ * descriptor can agree only once.
  */
-int uffd_zeropage(int fd, uint64_t start, uint64_t size);
-int uffd_copy_zero(int fd, uint64_t start, uint64_t size);
+int uffd_negotiate(int fd, uint64_t wanted, uint64_t *features);
 
-/* uffd_zeropage for one page, without waking anyone: -EAGAIN tells that an event comes first. */
-int uffd_fill_asleep(int fd, uint64_t page, uint64_t size);
+/* `mode`: UFFDIO_REGISTER_MODE_ bits; `ioctls` gets a bit for each ioctl of the range. */
+int uffd_register(int fd, uint64_t start, uint64_t size, uint64_t mode, uint64_t *ioctls);
+int uffd_unregister(int fd, uint64_t start, uint64_t size);
+
+/* How the kernel is told to go on with a page. */
+enum uffd_fill {
+	UFFD_FILL_ZEROPAGE,    /* missing: the shared page of zeros */
+	UFFD_FILL_COPY,	       /* missing: a page of its own, of zeros */
+	UFFD_FILL_COPY_WP,     /* ... write-protected */
+	UFFD_FILL_CONTINUE,    /* the page that the page cache has */
+	UFFD_FILL_CONTINUE_WP, /* ... write-protected */
+	UFFD_FILL_UNPROTECT,   /* write-protected: may be written */
+};
+
+/*
+ * Fills [start, start + size), and wakes who waits there when `wake`. Returns the bytes from the
+ * start on that are done, more than 0; or a negative errno for the first page: -EEXIST: it is
+ * there already; -ENOENT: it is not mapped any more; -EAGAIN: an event has to be read first.
+ */
+int64_t uffd_fill(int fd, enum uffd_fill how, uint64_t start, uint64_t size, bool wake);
+
+/* From now on writes to the pages that are there fault (in shared memory, to all pages). */
+int uffd_protect(int fd, uint64_t start, uint64_t size);
 
 int uffd_wake(int fd, uint64_t start, uint64_t size);
-
-/* Spelled as in the trace; NULL after the last. */
-struct uffd_feature {
-	uint64_t bit;
-	const char *name;
-};
-extern const struct uffd_feature uffd_features[];
 
 #endif

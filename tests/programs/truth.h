@@ -49,6 +49,7 @@ struct truth_place {
 	size_t alloc_size;
 	const struct truth_frame *alloc_top; /* who allocated */
 	size_t page_size;
+	const char *kind; /* NULL: "missing" */
 };
 
 struct truth_touch {
@@ -120,7 +121,13 @@ static UNUSED void truth_thread(const char *name)
 /* Further touches of this thread are in this region; start and size may be unknown (0). */
 static UNUSED void truth_region(const char *source, const volatile void *start, size_t size)
 {
-	truth_self.place = (struct truth_place){source, start, size, NULL, 0, NULL, PAGE};
+	truth_self.place = (struct truth_place){source, start, size, NULL, 0, NULL, PAGE, NULL};
+}
+
+/* Further touches in this region are faults of this kind. */
+static UNUSED void truth_kind(const char *kind)
+{
+	truth_self.place.kind = kind;
 }
 
 /* As well they are in this allocation, which the calling function has made. */
@@ -205,6 +212,7 @@ static UNUSED void truth_write_one(FILE *file, const struct truth_touch *touch)
 		fprintf(file, ",\"access\":\"%s\"", touch->access);
 	if (touch->origin)
 		fprintf(file, ",\"origin\":\"%s\"", touch->origin);
+	fprintf(file, ",\"kind\":\"%s\"", place->kind ? place->kind : "missing");
 	if (place->source)
 		fprintf(file, ",\"source\":\"%s\"", place->source);
 	if (place->region_start)

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: MIT */
+/* uffd_features.c: the table of userfaultfd's features. Versions: userfaultfd(2), Linux's history.
+ */
+#include "uffd_features.h"
+
+#include "userfaultfd.h"
+
+#include <string.h>
+
+const struct fl_feature fl_features[] = {
+    {.bit = UFFD_FEATURE_PAGEFAULT_FLAG_WP,
+	.name = "pagefault-flag-wp",
+	.purpose = "first writes (--mode=write)",
+	.since = "5.7",
+	.used = true},
+    {.bit = UFFD_FEATURE_EVENT_FORK,
+	.name = "event-fork",
+	.purpose = "children are traced from fork on; else from their first call of ours",
+	.since = "4.11",
+	.used = true},
+    {.bit = UFFD_FEATURE_EVENT_REMAP,
+	.name = "event-remap",
+	.purpose = "follows mremap made inside libc",
+	.since = "4.11",
+	.needed = true,
+	.used = true},
+    {.bit = UFFD_FEATURE_EVENT_REMOVE,
+	.name = "event-remove",
+	.purpose = "notices MADV_DONTNEED",
+	.since = "4.11",
+	.needed = true,
+	.used = true},
+    {.bit = UFFD_FEATURE_MISSING_HUGETLBFS,
+	.name = "missing-hugetlbfs",
+	.purpose = "first touches of huge pages",
+	.since = "4.11",
+	.used = true},
+    {.bit = UFFD_FEATURE_MISSING_SHMEM,
+	.name = "missing-shmem",
+	.purpose = "first touches of shared memory",
+	.since = "4.11",
+	.used = true},
+    {.bit = UFFD_FEATURE_EVENT_UNMAP,
+	.name = "event-unmap",
+	.purpose = "notices munmap made inside libc",
+	.since = "4.11",
+	.needed = true,
+	.used = true},
+    {.bit = UFFD_FEATURE_SIGBUS,
+	.name = "sigbus",
+	.purpose = "faults that their own thread serves; not used",
+	.since = "4.14"},
+    {.bit = UFFD_FEATURE_THREAD_ID,
+	.name = "thread-id",
+	.purpose = "which thread touched",
+	.since = "4.14",
+	.needed = true,
+	.used = true},
+    {.bit = UFFD_FEATURE_MINOR_HUGETLBFS,
+	.name = "minor-hugetlbfs",
+	.purpose = "huge pages that another process or mapping has touched already",
+	.since = "5.13",
+	.used = true},
+    {.bit = UFFD_FEATURE_MINOR_SHMEM,
+	.name = "minor-shmem",
+	.purpose = "shared memory that another process or mapping has touched already",
+	.since = "5.14",
+	.used = true},
+    {.bit = UFFD_FEATURE_EXACT_ADDRESS,
+	.name = "exact-address",
+	.purpose = "addresses to the byte",
+	.since = "5.18",
+	.used = true},
+    {.bit = UFFD_FEATURE_WP_HUGETLBFS_SHMEM,
+	.name = "wp-hugetlbfs-shmem",
+	.purpose = "first writes to shared memory and huge pages (--mode=write)",
+	.since = "5.19",
+	.used = true},
+    {.bit = UFFD_FEATURE_WP_UNPOPULATED,
+	.name = "wp-unpopulated",
+	.purpose =
+	    "write protection of pages that are not there; not used: traced pages fault anyway",
+	.since = "6.4"},
+    {.bit = UFFD_FEATURE_POISON,
+	.name = "poison",
+	.purpose = "pages that fail as broken memory does; not used",
+	.since = "6.6"},
+    {.bit = UFFD_FEATURE_WP_ASYNC,
+	.name = "wp-async",
+	.purpose = "which pages were written, without stopping; not used",
+	.since = "6.7"},
+    {.bit = UFFD_FEATURE_MOVE,
+	.name = "move",
+	.purpose = "moves pages out and in without a copy; not used",
+	.since = "6.8"},
+    {.name = NULL},
+};
+
+uint64_t fl_feature_bit(const char *name, size_t length)
+{
+	for (const struct fl_feature *f = fl_features; f->name; f++)
+		if (strlen(f->name) == length && memcmp(f->name, name, length) == 0)
+			return f->bit;
+	return 0;
+}
