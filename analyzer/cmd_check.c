@@ -150,7 +150,16 @@ static void check_userfaultfd(struct report *report)
 		add(report, STATE_OK, "unprivileged-userfaultfd",
 		    "1 lets every user trace, 0 only root and CAP_SYS_PTRACE", NULL,
 		    "vm.unprivileged_userfaultfd = %s", value);
+	int user_mode = machine_userfaultfd_user_mode();
+	if (user_mode >= 0)
+		add(report, STATE_OK, "user-mode-only", "what --unprivileged traces by", NULL,
+		    "UFFD_USER_MODE_ONLY works");
+	else
+		add(report, STATE_NOTE, "user-mode-only", "what --unprivileged traces by", NULL,
+		    "UFFD_USER_MODE_ONLY fails: %s", strerror(-user_mode));
 	int fd = by_call >= 0 ? by_call : by_device;
+	if (user_mode >= 0)
+		close(user_mode);
 	if (fd >= 0)
 		machine_userfaultfd_features(fd, &report->features);
 	if (by_call >= 0)

@@ -95,10 +95,11 @@ static int read_request(
 }
 
 /* 0, or -errno after a message that says why nothing can be traced here. */
-static int check_machine(void)
+static int check_machine(bool unprivileged)
 {
 	int device_error = 0;
-	int fd = machine_open_userfaultfd(&device_error);
+	int fd = unprivileged ? machine_userfaultfd_user_mode()
+			      : machine_open_userfaultfd(&device_error);
 	if (fd >= 0) {
 		close(fd);
 		return 0;
@@ -108,7 +109,8 @@ static int check_machine(void)
 			"container filter; `faultline check` tells which and what to do");
 	else
 		message("cannot trace: userfaultfd is refused (%s; /dev/userfaultfd: %s); "
-			"`faultline check` prints the command that grants it",
+			"`faultline check` prints the command that grants it; "
+			"--unprivileged does without",
 		    strerror(-fd), strerror(-device_error));
 	return fd;
 }
@@ -124,7 +126,7 @@ static int prepare(struct request *request)
 		message("%s", error);
 		return status;
 	}
-	return check_machine() < 0 ? STATUS_NOT_TRACED : 0;
+	return check_machine(request->options.unprivileged) < 0 ? STATUS_NOT_TRACED : 0;
 }
 
 /* Standard descriptors that are closed would be given to our own files: hold their places. */

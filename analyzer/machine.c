@@ -43,6 +43,12 @@ int machine_userfaultfd_by_device(void)
 	return result;
 }
 
+int machine_userfaultfd_user_mode(void)
+{
+	long fd = syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK | UFFD_USER_MODE_ONLY);
+	return fd < 0 ? -errno : (int)fd;
+}
+
 int machine_open_userfaultfd(int *device_error)
 {
 	int fd = machine_userfaultfd_by_call();

@@ -19,6 +19,7 @@ int machine_open_userfaultfd(int *device_error);
 /* Each way alone: a descriptor or a negative errno. */
 int machine_userfaultfd_by_call(void);
 int machine_userfaultfd_by_device(void);
+int machine_userfaultfd_user_mode(void); /* UFFD_USER_MODE_ONLY: for anybody */
 
 /*
  * The features the kernel offers (UFFD_FEATURE_ bits). 0 or negative errno; takes a descriptor

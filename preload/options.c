@@ -22,6 +22,7 @@
 static const char *const mode_names[] = {
     [FL_MODE_MISSING] = "missing",
     [FL_MODE_WRITE] = "write",
+    [FL_MODE_SIGBUS] = "sigbus",
 };
 
 static const char *const capture_names[] = {
@@ -250,6 +251,12 @@ static int parse_quiet(struct fl_options *options, const char *value, char *erro
 	return parse_switch(&options->quiet, value, error, size);
 }
 
+static int parse_unprivileged(
+    struct fl_options *options, const char *value, char *error, size_t size)
+{
+	return parse_switch(&options->unprivileged, value, error, size);
+}
+
 static int parse_verify_stacks(
     struct fl_options *options, const char *value, char *error, size_t size)
 {
@@ -268,7 +275,7 @@ const struct fl_option fl_option_table[] = {
 	.variable = "FAULTLINE_MODE",
 	.argument = "MODE",
 	.shown_default = "missing",
-	.help = "missing (first touches) or write (first writes)",
+	.help = "missing, write or sigbus: see the manual page",
 	.parse = parse_mode},
     {.flag = "capture",
 	.variable = "FAULTLINE_CAPTURE",
@@ -311,6 +318,11 @@ const struct fl_option fl_option_table[] = {
 	.flag_value = "1",
 	.help = "no closing line on standard error",
 	.parse = parse_quiet},
+    {.flag = "unprivileged",
+	.variable = "FAULTLINE_UNPRIVILEGED",
+	.flag_value = "1",
+	.help = "by what any user may have: see the manual page",
+	.parse = parse_unprivileged},
     {.flag = "without",
 	.variable = "FAULTLINE_WITHOUT",
 	.argument = "LIST",

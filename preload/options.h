@@ -13,7 +13,7 @@
 #include <stdint.h>
 
 /* Which faults are traced. A table row each, so that a new kernel mode is one more row. */
-enum fl_mode { FL_MODE_MISSING, FL_MODE_WRITE };
+enum fl_mode { FL_MODE_MISSING, FL_MODE_WRITE, FL_MODE_SIGBUS };
 
 /* How a fault's registers and stack are read; FL_CAPTURE_AUTO takes the best that works. */
 enum fl_capture { FL_CAPTURE_AUTO, FL_CAPTURE_PERF, FL_CAPTURE_SIGNAL, FL_CAPTURE_NONE };
@@ -48,6 +48,7 @@ struct fl_options {
 	bool follow;	      /* children and exec */
 	bool quiet;	      /* no closing line */
 	uint64_t without;     /* userfaultfd features to do without */
+	bool unprivileged;    /* by what the kernel grants to anybody */
 	bool verify_stacks;   /* compare unwind rules with libunwind on every stack */
 };
 

@@ -15,12 +15,20 @@
  * memory, and the read returns at once with the slot unanswered: a shim can never hang.
  * A page is used once; the shim empties each half of the doorbell when it enters it again.
  *
- *   area:  | struct fl_area header | FL_SLOTS slots | FL_CELLS cells |
+ *   area:  | struct fl_area header | FL_SLOTS slots | FL_CELLS cells | ring |
  *
  * Telling. What needs no answer goes into a cell: claimed by compare-and-swap, filled, then
  * published. The monitor takes published cells before it handles any fault of that process.
  *
- * An area is shared by a process and its forked children until they call exec.
+ * Serving oneself (--mode=sigbus). A second userfaultfd answers touches of missing pages with
+ * SIGBUS. The shim's handler fills the page itself, by a copy of that descriptor, and leaves a
+ * record with its registers and stack in the ring; the monitor reads the ring when it next answers
+ * a request of that process, when half of it is full, and every few milliseconds. That userfaultfd
+ * sends no events, for a program that holds it would wait for ever for them to be read once the
+ * monitor is dead: what goes is told by records, in order with the faults.
+ *
+ * An area is shared by a process and its forked children until they call exec; with --mode=sigbus
+ * and --unprivileged each child says hello by itself and gets one of its own.
  *
  * Any change of layout or meaning changes FL_PROTOCOL_VERSION; the monitor refuses another one.
  */
@@ -29,11 +37,14 @@
 
 #include <stdint.h>
 
-#define FL_PROTOCOL_VERSION 1u
+#define FL_PROTOCOL_VERSION 2u
 #define FL_SLOTS	    64u
 #define FL_CELLS	    2048u
 #define FL_ARENAS	    512u
 #define FL_DOORBELL_PAGES   512u
+#define FL_RING_BYTES	    (1u << 20)
+#define FL_RECORD_UNIT	    64u		/* records begin and end at multiples of it */
+#define FL_RECORD_STACK	    (32u << 10) /* at most this much of a stack is copied */
 
 /* The signal of --capture=signal: Linux never raises it, and programs do not use it. */
 #define FL_CAPTURE_SIGNAL_NUMBER 16 /* SIGSTKFLT */
@@ -56,14 +67,20 @@ enum fl_op {
 	FL_OP_FORKED = 1, /* a child of fork says that it lives; no arguments */
 	FL_OP_MAP,	  /* address, size, prot, flags, descriptor (as int64), enum fl_source */
 	FL_OP_REPLACE,	  /* address, size: never rung; explains the unmap that MAP_FIXED causes */
-	FL_OP_REMAP,	  /* old address, old size, new address, new size: mremap has returned */
-	FL_OP_ALLOC,	  /* address, size, enum fl_function, FL_NOTE_ bits, break, chunk address,
-			     chunk size */
-	FL_OP_BREAK,	  /* address of the new break */
-	FL_OP_LOADED,	/* the dynamic linker allocates: it may have mapped modules; no arguments */
-	FL_OP_YIELD,	/* address, size: the program registers it with a userfaultfd of its own */
-	FL_OP_DETACH,	/* address: the shared memory segment attached there goes */
-	FL_OP_DRAIN,	/* cells are full: take them */
+	FL_OP_REMAP,  /* old address, old size, new address, new size, mremap's flags: it was moved
+		       */
+	FL_OP_ALLOC,  /* address, size, enum fl_function, FL_NOTE_ bits, break, chunk address,
+			 chunk size */
+	FL_OP_BREAK,  /* address of the new break */
+	FL_OP_LOADED, /* the dynamic linker allocates: it may have mapped modules; no arguments */
+	FL_OP_YIELD,  /* address, size: the program registers it with a userfaultfd of its own */
+	FL_OP_DETACH, /* address: the shared memory segment attached there goes */
+	FL_OP_DRAIN,  /* cells are full: take them */
+	FL_OP_STACK,  /* address, size: the program will run on it; it is not to be traced */
+	FL_OP_TOUCH,  /* address, size, FL_TOUCH_ bits: the kernel is about to use it */
+	FL_OP_SERVE,  /* address, 1 for a write: fill this page for a handler that cannot; the
+			 result is the bytes filled, or -EEXIST: it is there, -ENOENT: not traced */
+	FL_OP_WAKE,   /* the ring is half full; answered at once */
 	FL_OP_CAPTURED, /* never rung: registers of a signalled thread, FL_SLOT_CAPTURED */
 };
 
@@ -72,6 +89,10 @@ enum fl_op {
 #define FL_NOTE_BREAK 2u /* the break moved */
 #define FL_NOTE_CHUNK 4u /* malloc mapped this chunk by itself */
 #define FL_NOTE_ARENA 8u /* the chunk lies in a malloc arena not seen before */
+
+#define FL_TOUCH_WRITE	1u /* the kernel will write there */
+#define FL_TOUCH_SILENT 2u /* memory of libc's own: filled, and not told */
+#define FL_TOUCH_EITHER 4u /* nobody knows whether it reads or writes */
 
 enum fl_slot_state {
 	FL_SLOT_FREE,	   /* shim may claim */
@@ -111,6 +132,39 @@ struct fl_cell {
 };
 _Static_assert(sizeof(struct fl_cell) == 64, "a cell is a cache line");
 
+enum fl_record_kind {
+	FL_RECORD_PAD = 1, /* nothing: the rest of the ring was too short */
+	FL_RECORD_FAULT,
+	FL_RECORD_UNMAP,  /* address, bytes: the program unmaps it now */
+	FL_RECORD_MOVES,  /* address, bytes: FL_OP_REMAP of the same thread will say where */
+	FL_RECORD_REMOVE, /* address, bytes: its pages go, the mapping stays */
+	FL_RECORD_FREED,  /* what a cell tells otherwise, in order with the faults */
+	FL_RECORD_UNLOADED,
+};
+
+/* What lies in the ring: --mode=sigbus. Positions count bytes from the ring's beginning and never
+   wrap; a record lies at its position modulo FL_RING_BYTES, in one piece. */
+struct fl_record {
+	uint64_t published; /* its position + 1 when it is complete, atomic; monitor empties it */
+	uint32_t size;	    /* of the whole record: a multiple of FL_RECORD_UNIT */
+	uint32_t kind;	    /* enum fl_record_kind */
+	int32_t pid, tid;   /* as the program sees them */
+	uint64_t ts;	    /* CLOCK_MONOTONIC, nanoseconds */
+	uint64_t address, bytes;
+	uint32_t write; /* 1: a write, 0: a read */
+	uint32_t stack_size;
+	struct fl_registers registers;
+	uint8_t stack[]; /* from the stack pointer upwards */
+};
+
+struct fl_ring {
+	uint64_t head; /* shim: claimed up to here, atomic */
+	uint64_t pad0[7];
+	uint64_t tail; /* monitor: read up to here, atomic */
+	uint64_t pad1[7];
+	uint8_t bytes[FL_RING_BYTES];
+};
+
 struct fl_area {
 	/* monitor writes these before the shim sees the area */
 	uint32_t version;
@@ -119,14 +173,19 @@ struct fl_area {
 	uint32_t sources;	  /* bits 1 << enum fl_source */
 	uint64_t alloc_threshold; /* bytes; UINT64_MAX: off */
 	uint32_t next_cell;	  /* shim: counts claims and tells where to try first, atomic */
-	uint32_t full;		  /* shim: cells that found no room, atomic; monitor reads */
+	uint32_t full;		  /* shim: counts what found no room, atomic; monitor reads */
 	uint32_t break_shrunk;	  /* monitor: another number when a heap was trimmed, atomic */
+	uint32_t sigbus;	  /* 1: the shim serves faults itself */
+	uint32_t user_mode;	  /* 1: the kernel cannot wait for pages: FL_OP_TOUCH comes first */
+	uint32_t stack_bytes;	  /* of each stack to copy into records */
+	uint32_t coarse;	  /* 1: FL_OP_SERVE serves every fault, more than a page at once */
 	uint32_t pad1;
-	uint64_t pad[11];
+	uint64_t pad[9];
 	/* Bases of malloc arenas that are registered, atomic: shim looks up, monitor writes. */
 	uint64_t arenas[FL_ARENAS];
 	struct fl_slot slots[FL_SLOTS];
 	struct fl_cell cells[FL_CELLS];
+	struct fl_ring ring;
 };
 _Static_assert(sizeof(struct fl_area) % 64 == 0, "cells are aligned");
 
@@ -136,11 +195,15 @@ _Static_assert(sizeof(struct fl_area) % 64 == 0, "cells are aligned");
 #define FL_CHUNK_IS_MMAPPED  2u
 #define FL_CHUNK_IS_IN_ARENA 4u
 
+/* The descriptors that come with a hello. */
+#define FL_HELLO_USER_MODE 1u /* opened with UFFD_USER_MODE_ONLY */
+#define FL_HELLO_SIGBUS	   2u /* two: the second is for UFFD_FEATURE_SIGBUS */
+
 struct fl_hello {
 	uint32_t version;
-	uint32_t forked; /* 1: a forked child whose userfaultfd did not follow it */
-	int32_t pid;	 /* as the program sees it */
-	uint32_t pad;
+	uint32_t forked;      /* 1: a forked child whose userfaultfd did not follow it */
+	int32_t pid;	      /* as the program sees it */
+	uint32_t descriptors; /* FL_HELLO_ bits */
 	uint64_t doorbell, doorbell_size;
 	uint64_t program_break; /* 0: unknown */
 	uint64_t state;		/* the shim's page that forked children find empty */
@@ -148,9 +211,12 @@ struct fl_hello {
 };
 
 struct fl_welcome {
-	int32_t status; /* 0, or a negative errno: not traced; `text` says why ("": say nothing) */
+	/* 0; -EAGAIN: come again with `descriptors`; or another negative errno: not traced, `text`
+	   says why ("": say nothing) */
+	int32_t status;
 	int32_t monitor_pid;
-	char text[504];
+	uint32_t descriptors; /* FL_HELLO_ bits */
+	char text[500];
 };
 
 #endif

@@ -125,6 +125,16 @@ untraced_but_runs() {
 	done
 }
 
+# monitor_of FILE: prints the process that writes the trace.
+monitor_of() {
+	find /proc/[0-9]*/fd -lname "$1" 2>/dev/null | sed -n 's,^/proc/\([0-9]*\)/.*,\1,p' |
+		head -n 1 | grep .
+}
+
+has_no_monitor() {
+	! monitor_of "$1" >monitor
+}
+
 @test "a full disk: the program goes on, the trace is readable up to the cut" {
 	requires userfaultfd root
 	mkdir small
@@ -144,6 +154,7 @@ untraced_but_runs() {
 	run_command env LD_PRELOAD="$SHIM" FAULTLINE_OUTPUT="$PWD/small/trace.jsonl" \
 		"$PROGRAMS/churn" 12
 	diff untraced stdout
+	wait_until --time 30 has_no_monitor "$PWD/small/trace.jsonl"
 	rm small/trace.jsonl
 
 	head -c 1000000 /dev/zero >small/ballast
@@ -234,19 +245,19 @@ untraced_but_runs() {
 
 # --- Sudden deaths -----------------------------------------------------------------------------
 
-# monitor_of FILE: prints the process that writes the trace.
-monitor_of() {
-	find /proc/[0-9]*/fd -lname "$1" 2>/dev/null | sed -n 's,^/proc/\([0-9]*\)/.*,\1,p' |
-		head -n 1 | grep .
-}
-
 # bats test_tags=slow
 @test "kill -9 of the monitor at any moment: the program finishes with the right result" {
 	requires userfaultfd
 	"$PROGRAMS/churn" 12 >untraced
 	local i monitor killed=0
-	for ((i = 0; i < 24; i++)); do
+	for ((i = 0; i < 32; i++)); do
 		rm -f trace.jsonl said
+		unset FAULTLINE_MODE FAULTLINE_UNPRIVILEGED
+		case $((i / 2 % 4)) in
+		1) export FAULTLINE_MODE=sigbus ;;
+		2) export FAULTLINE_MODE=write ;;
+		3) export FAULTLINE_UNPRIVILEGED=1 ;;
+		esac
 		set -- "$FAULTLINE" record --quiet --output="$PWD/trace.jsonl" --
 		if ((i % 2)); then
 			set -- env LD_PRELOAD="$SHIM" FAULTLINE_OUTPUT="$PWD/trace.jsonl"
@@ -255,7 +266,7 @@ monitor_of() {
 		wait_until monitor_of "$PWD/trace.jsonl" >monitor
 		monitor=$(<monitor)
 		# Any moment: here chance is wanted.
-		sleep "$(printf '0.%03d' $((RANDOM % (i < 12 ? 100 : 800))))"
+		sleep "$(printf '0.%03d' $((RANDOM % (i < 16 ? 100 : 800))))"
 		if kill -KILL "$monitor" 2>/dev/null && [[ ! -s said ]]; then
 			((killed += 1))
 		fi

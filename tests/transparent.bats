@@ -253,9 +253,25 @@ no_process_holds() {
 
 @test "the shim exports what it interposes and nothing else, and needs libc only" {
 	nm -D --defined-only "$SHIM" | awk '{ print $3 }' | sort >exported
-	printf '%s\n' aligned_alloc brk calloc dlclose fork free ioctl malloc malloc_usable_size \
-		memalign mmap mmap64 mremap posix_memalign pvalloc realloc reallocarray sbrk shmat \
-		shmdt valloc | sort >interposed
+	{
+		# Memory, processes and modules; signals and stacks; what hands memory to the kernel.
+		printf '%s\n' aligned_alloc brk calloc dlclose fork free ioctl madvise malloc \
+			malloc_usable_size memalign mlock mlock2 mmap mmap64 mremap munmap \
+			posix_memalign pvalloc realloc reallocarray sbrk shmat shmdt valloc
+		printf '%s\n' clone epoll_pwait makecontext ppoll pselect pthread_create \
+			pthread_sigmask sigaction sigaltstack signal sigprocmask sigsuspend
+		printf '%s\n' __fread_chk __fread_unlocked_chk __getcwd_chk __poll_chk __pread64_chk \
+			__pread_chk __read_chk __readlink_chk __readlinkat_chk __recv_chk \
+			__recvfrom_chk accept accept4 epoll_wait fread fread_unlocked fstat fstat64 \
+			fstatat fstatat64 fstatfs fstatfs64 fwrite fwrite_unlocked getcwd getdents64 \
+			getitimer getpeername getrandom getrlimit getrlimit64 getrusage getsockname \
+			getsockopt lstat lstat64 open open64 openat openat64 pipe pipe2 poll pread \
+			pread64 preadv preadv64 prlimit prlimit64 process_vm_readv process_vm_writev \
+			pwrite pwrite64 pwritev pwritev64 read readlink readlinkat readv recv \
+			recvfrom recvmsg send sendmsg sendto setvbuf socketpair stat stat64 statfs \
+			statfs64 statx syscall sysinfo timerfd_gettime times uname vmsplice wait \
+			wait4 waitid waitpid write writev
+	} | sort >interposed
 	diff interposed exported
 	readelf -d "$SHIM" | grep NEEDED >needed
 	cat needed

@@ -7,6 +7,8 @@
  */
 #include "service.h"
 
+#include "capture.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -17,183 +19,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define PAGE_BYTES	 UINT64_C(4096)
-#define RUNNING_WAIT_NS	 500000u
-#define RETRIES_MAX	 4u
-#define SIGNAL_WAIT_NS	 20000000u
-#define STACK_NEAR_BYTES (256u << 10)
-#define SIGNAL_FAILURES	 16u /* a thread that never answers is not asked any more */
-
-/* What is known of the thread at its fault. */
-struct capture {
-	bool has_registers;
-	struct registers registers;
-	struct stack_view view;
-	enum fault_origin origin;
-	uint64_t ts;
-	bool sampled;
-	bool outdated; /* the thread runs and has its page: the message is of a fault served already
-			*/
-};
-
-static size_t read_more(void *context, uint64_t address, void *to, size_t size)
-{
-	return remote_read(context, address, to, size);
-}
-
-/* ---- capture ---- */
-
-static ssize_t read_small(const char *path, char *text, size_t size)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t got;
-
-	if (fd < 0)
-		return -errno;
-	got = read(fd, text, size - 1);
-	close(fd);
-	if (got >= 0)
-		text[got] = '\0';
-	return got;
-}
-
-/* /proc/TID/syscall gives a blocked thread's stack and instruction pointers, and whether it is
-   inside a system call (proc_pid_syscall(5)). A thread with a signal to take does not sleep, and
-   repeats its message until it is served. */
-static bool capture_by_proc(
-    struct process *p, uint64_t page, enum fault_kind kind, int32_t tid, struct capture *c)
-{
-	char path[64], text[256];
-	const char *words[9];
-	uint64_t until = service_now() + RUNNING_WAIT_NS;
-	int count = 0;
-
-	snprintf(path, sizeof(path), "/proc/%d/syscall", tid);
-	for (;;) { /* the message comes a moment before the thread sleeps */
-		if (read_small(path, text, sizeof(text)) <= 0)
-			return false;
-		if (strncmp(text, "running", 7) != 0)
-			break;
-		c->outdated = kind != FAULT_WRITE_PROTECT && remote_is_present(p->pid, page);
-		if (c->outdated || service_now() > until)
-			return false;
-	}
-	for (char *save, *word = strtok_r(text, " \n", &save); word && count < 9;
-	     word = strtok_r(NULL, " \n", &save))
-		words[count++] = word;
-	if (count < 3)
-		return false;
-	c->origin = strcmp(words[0], "-1") == 0 ? ORIGIN_USER : ORIGIN_KERNEL;
-	memset(&c->registers, 0, sizeof(c->registers));
-	c->registers.r[ARCH_SP] = strtoull(words[count - 2], NULL, 16);
-	c->registers.r[ARCH_IP] = strtoull(words[count - 1], NULL, 16);
-	c->has_registers = true;
-	return true;
-}
-
-/* Whether the thread would run our handler now: the signal is caught and not blocked. */
-static bool takes_signal(int32_t tid)
-{
-	char path[64], text[4096];
-	uint64_t blocked, caught, bit = UINT64_C(1) << (FL_CAPTURE_SIGNAL_NUMBER - 1);
-	const char *b, *c;
-
-	snprintf(path, sizeof(path), "/proc/%d/status", tid);
-	if (read_small(path, text, sizeof(text)) <= 0 || !(b = strstr(text, "\nSigBlk:")) ||
-	    !(c = strstr(text, "\nSigCgt:")) || sscanf(b + 8, "%" SCNx64, &blocked) != 1 ||
-	    sscanf(c + 8, "%" SCNx64, &caught) != 1)
-		return false;
-	return (caught & bit) && !(blocked & bit);
-}
-
-/*
- * True when the thread runs on the stack that it had before: a signal's frame takes kilobytes,
- * and an alternate signal stack, or another one that the program made, may not have them.
- */
-static bool on_own_stack(struct thread *thread, uint64_t sp)
-{
-	uint64_t home = thread->home_sp ? thread->home_sp : sp;
-	bool near = sp > home ? sp - home < STACK_NEAR_BYTES : home - sp < STACK_NEAR_BYTES;
-
-	if (near)
-		thread->home_sp = sp;
-	return near;
-}
-
-/*
- * Only for a fault in user mode: inside a system call the handler would not run until the page
- * is there (Linux commit dfa37dc3fc1f), and could turn the call into EINTR. The wait is short,
- * for the handler's own stack may need a page that only we can serve.
- */
-static void capture_by_signal(struct service *s, struct process *p, int32_t tid, struct capture *c)
-{
-	struct thread *thread = thread_slot(s, p->pid, tid);
-	siginfo_t info = {.si_signo = FL_CAPTURE_SIGNAL_NUMBER, .si_code = SI_QUEUE};
-	uint64_t until;
-
-	if (!thread || thread->signal_failures >= SIGNAL_FAILURES || c->origin != ORIGIN_USER ||
-	    !p->shared || !on_own_stack(thread, c->registers.r[ARCH_SP]) || !takes_signal(tid))
-		return;
-	if (syscall(SYS_rt_tgsigqueueinfo, p->pid, tid, FL_CAPTURE_SIGNAL_NUMBER, &info) < 0)
-		return;
-	until = service_now() + SIGNAL_WAIT_NS;
-	do
-		if (request_take_captured(p, tid, &c->registers)) {
-			c->has_registers = true;
-			thread->signal_failures = 0;
-			return;
-		}
-	while (service_now() < until);
-	thread->signal_failures++;
-}
-
-/* The sample of this very fault: the thread's last one; or, when a signal handler of the program
-   has interrupted the wait and faulted elsewhere, an older one. */
-static const struct perf_sample *find_sample(
-    struct service *s, struct process *p, uint64_t address, int32_t tid)
-{
-	static struct perf_sample older;
-	struct thread *thread = thread_known(s, tid);
-	uint64_t page = address & ~(PAGE_BYTES - 1);
-
-	if (thread && thread->sampled && (thread->sample.addr & ~(PAGE_BYTES - 1)) == page)
-		return &thread->sample;
-	if (perf_find_sample(s->perf, p->pid, page, page + PAGE_BYTES, &older) &&
-	    older.tid == tid && (!thread || older.ts > thread->served_ns))
-		return &older;
-	return NULL;
-}
-
-static void capture(struct service *s, struct process *p, uint64_t address, enum fault_kind kind,
-    int32_t tid, struct capture *c)
-{
-	const struct perf_sample *sample;
-
-	*c = (struct capture){.view = {.more = read_more, .context = p, .extra = s->stack_extra}};
-	if (s->capture == FL_CAPTURE_NONE) {
-		c->ts = service_now();
-		return;
-	}
-	sample = s->perf ? find_sample(s, p, address, tid) : NULL;
-	if (sample) {
-		c->ts = sample->ts;
-		c->sampled = true;
-		c->origin = sample->kernel ? ORIGIN_KERNEL : ORIGIN_USER;
-		c->has_registers = sample->has_registers;
-		c->registers = sample->registers;
-		c->view.start = sample->registers.r[ARCH_SP];
-		c->view.bytes = sample->stack;
-		c->view.size = sample->stack_size;
-	}
-	if (!c->has_registers) {
-		uint64_t page = address & ~(PAGE_BYTES - 1);
-
-		if (!c->ts)
-			c->ts = service_now();
-		if (capture_by_proc(p, page, kind, tid, c) && s->capture == FL_CAPTURE_SIGNAL)
-			capture_by_signal(s, p, tid, c);
-	}
-}
+#define PAGE_BYTES  UINT64_C(4096)
+#define RETRIES_MAX 4u
 
 /* ---- stacks ---- */
 
@@ -241,7 +68,7 @@ uint64_t fault_request_stack(
     struct service *s, struct process *p, const struct fl_registers *registers, uint64_t ts)
 {
 	struct registers r;
-	struct stack_view view = {.more = read_more, .context = p, .extra = s->stack_extra};
+	struct stack_view view = {.more = capture_read_more, .context = p, .extra = s->stack_extra};
 
 	if (s->capture == FL_CAPTURE_NONE)
 		return 0;
@@ -311,7 +138,7 @@ static int fill_block(struct service *s, struct process *p, const struct interva
 	if (end > region->end)
 		end = region->end;
 	for (uint64_t at = start; at < end;) {
-		int64_t filled = uffd_fill(p->uffd, how, at, end - at, false);
+		int64_t filled = uffd_fill(p->memory_uffd, how, at, end - at, false);
 
 		if (filled == -EAGAIN)
 			break;
@@ -327,9 +154,9 @@ static int fill_block(struct service *s, struct process *p, const struct interva
 		*bytes += (uint64_t)filled;
 	}
 	if (error == -EEXIST) /* or not reached */
-		error = (int)uffd_fill(p->uffd, how, page, size, false);
+		error = (int)uffd_fill(p->memory_uffd, how, page, size, false);
 	if (error >= 0)
-		uffd_wake(p->uffd, start, end - start);
+		uffd_wake(p->memory_uffd, start, end - start);
 	return error < 0 ? error : 0;
 }
 
@@ -344,11 +171,12 @@ static void give_up(struct service *s, struct process *p, const struct interval 
 
 	snprintf(why, sizeof(why), "a page could not be filled: %s", strerror(-error));
 	service_lost(s, LOST_EVENTS, 1, why);
-	if (uffd_unregister(p->uffd, page, size) < 0 && region)
-		uffd_unregister(p->uffd, region->start, region->end - region->start);
+	if (uffd_unregister(p->memory_uffd, page, size) < 0 && region)
+		uffd_unregister(p->memory_uffd, region->start, region->end - region->start);
 }
 
-static struct served serve(struct service *s, struct process *p, const struct interval *region,
+/* Fills the page, or its block; wakes who waits there when it is there already or gone. */
+static struct served fill(struct service *s, struct process *p, const struct interval *region,
     uint64_t address, enum fault_kind kind, bool write)
 {
 	uint64_t size = region ? region->page_size : PAGE_BYTES;
@@ -360,7 +188,7 @@ static struct served serve(struct service *s, struct process *p, const struct in
 	if (region && s->options.granularity > size) {
 		served.error = fill_block(s, p, region, how, page, &bytes);
 	} else {
-		filled = uffd_fill(p->uffd, how, page, size, true);
+		filled = uffd_fill(p->memory_uffd, how, page, size, true);
 		served.error = filled < 0 ? (int)filled : 0;
 		bytes = size;
 	}
@@ -371,9 +199,25 @@ static struct served serve(struct service *s, struct process *p, const struct in
 		served.error = -ENOMEM; /* what the kernel means when its pool of them is empty */
 	if (served.error == -EEXIST || served.error == -ENOENT || served.error == -ESRCH ||
 	    (served.error == -EFAULT && kind == FAULT_MINOR))
-		uffd_wake(p->uffd, page, size); /* there already, or gone: the thread sees */
-	else if (served.error < 0 && served.error != -EAGAIN)
-		give_up(s, p, region, page, size, served.error);
+		uffd_wake(p->memory_uffd, page, size); /* there already, or gone: the thread sees */
+	return served;
+}
+
+static bool is_hopeless(const struct served *served, enum fault_kind kind)
+{
+	return served->error < 0 && served->error != -EEXIST && served->error != -ENOENT &&
+	       served->error != -ESRCH && served->error != -EAGAIN &&
+	       !(served->error == -EFAULT && kind == FAULT_MINOR);
+}
+
+static struct served serve(struct service *s, struct process *p, const struct interval *region,
+    uint64_t address, enum fault_kind kind, bool write)
+{
+	struct served served = fill(s, p, region, address, kind, write);
+	uint64_t size = region ? region->page_size : PAGE_BYTES;
+
+	if (is_hopeless(&served, kind))
+		give_up(s, p, region, address & ~(size - 1), size, served.error);
 	return served;
 }
 
@@ -408,7 +252,7 @@ static void put_off(
 		struct pending_fault *grown = realloc(p->pending, room * sizeof(*grown));
 
 		if (!grown) { /* the thread asks again */
-			uffd_wake(p->uffd, address & ~(PAGE_BYTES - 1), PAGE_BYTES);
+			uffd_wake(p->memory_uffd, address & ~(PAGE_BYTES - 1), PAGE_BYTES);
 			service_lost(s, LOST_EVENTS, 1, "no memory for a fault");
 			return;
 		}
@@ -462,7 +306,7 @@ static int32_t group_of(int32_t tid)
 	int group = 0;
 
 	snprintf(path, sizeof(path), "/proc/%d/status", tid);
-	if (read_small(path, text, sizeof(text)) <= 0 || !(line = strstr(text, "\nTgid:")))
+	if (capture_read_file(path, text, sizeof(text)) <= 0 || !(line = strstr(text, "\nTgid:")))
 		return 0;
 	return sscanf(line + 6, "%d", &group) == 1 ? group : 0;
 }
@@ -477,7 +321,7 @@ static bool ask_again(struct service *s, struct process *p, uint64_t address, in
 
 	if (!thread || ++thread->retries % RETRIES_MAX == 0)
 		return false;
-	uffd_wake(p->uffd, address & ~(PAGE_BYTES - 1), PAGE_BYTES);
+	uffd_wake(p->memory_uffd, address & ~(PAGE_BYTES - 1), PAGE_BYTES);
 	return true;
 }
 
@@ -524,9 +368,9 @@ void fault_handle(
 		serve_read(s, p, region, address, kind, flags, tid);
 		return;
 	}
-	capture(s, p, address, kind, tid, &c);
+	capture_fault(s, p, address, kind, tid, &c);
 	if (c.outdated) {
-		uffd_wake(p->uffd, address & ~(PAGE_BYTES - 1), PAGE_BYTES);
+		uffd_wake(p->memory_uffd, address & ~(PAGE_BYTES - 1), PAGE_BYTES);
 		return;
 	}
 	if (s->capture != FL_CAPTURE_NONE && !c.has_registers && ask_again(s, p, address, tid))
@@ -578,6 +422,78 @@ void fault_handle(
 	    &served, stack);
 }
 
+/* ---- faults that their own thread served, or was spared ---- */
+
+int64_t fault_serve(struct service *s, struct process *p, uint64_t address, bool write)
+{
+	const struct interval *region = interval_find(&p->regions, address);
+	struct served served;
+
+	if (!region)
+		return -ENOENT;
+	served = fill(s, p, region, address, FAULT_MISSING, write);
+	/* -EFAULT: a file in memory that ends before this page: the program's own bus error. */
+	if (is_hopeless(&served, FAULT_MISSING) && served.error != -EFAULT) {
+		give_up(s, p, region, address & ~((uint64_t)region->page_size - 1),
+		    region->page_size, served.error);
+		return -ENOENT;
+	}
+	return served.error < 0 ? served.error : (int64_t)served.bytes;
+}
+
+void fault_self_served(struct service *s, struct process *p, const struct fl_record *record)
+{
+	struct capture c = {.ts = record->ts, .origin = ORIGIN_USER};
+	struct served served = {.bytes = record->bytes, .how = SERVED_ZERO};
+	uint64_t stack = 0;
+
+	if (s->capture != FL_CAPTURE_NONE) {
+		arch_from_shim(&c.registers, &record->registers);
+		c.view = (struct stack_view){.start = c.registers.r[ARCH_SP],
+		    .bytes = record->stack,
+		    .size = record->stack_size};
+		if (!unwind_by_rules(s->unwinder, p->space, &c.registers, &c.view, &s->unwound))
+			unwind_fully(
+			    s->unwinder, &p->space, p->pid, &c.registers, &c.view, &s->unwound);
+		if (s->options.verify_stacks)
+			verify(s, p, &c.registers, &c.view);
+		stack = intern(s, p, c.ts);
+	}
+	thread_get(s, p, record->tid, c.ts);
+	tell_fault(s, p, interval_find(&p->regions, record->address), record->address,
+	    FAULT_MISSING, record->write ? ACCESS_WRITE : ACCESS_READ, record->tid, &c, &served,
+	    stack);
+}
+
+int64_t fault_touch(struct service *s, struct process *p, const struct fl_slot *slot, uint64_t ts)
+{
+	uint64_t at = slot->argument[0], end = at + slot->argument[1];
+	bool write = slot->argument[2] & (FL_TOUCH_WRITE | FL_TOUCH_EITHER);
+	enum fault_access access = slot->argument[2] & FL_TOUCH_EITHER ? ACCESS_UNKNOWN
+				   : write			       ? ACCESS_WRITE
+								       : ACCESS_READ;
+	bool silent = slot->argument[2] & FL_TOUCH_SILENT;
+	struct capture c = {.ts = ts, .origin = ORIGIN_KERNEL};
+	uint64_t stack = silent ? 0 : fault_request_stack(s, p, &slot->registers, ts);
+	const struct interval *region;
+
+	while (at < end && (region = interval_next(&p->regions, at)) && region->start < end) {
+		uint64_t size = region->page_size;
+		struct served served;
+
+		if (at < region->start)
+			at = region->start;
+		served = fill(s, p, region, at, FAULT_MISSING, write);
+		if (served.error == -EAGAIN)
+			return -EAGAIN;
+		if (served.error == 0 && !silent)
+			tell_fault(
+			    s, p, region, at, FAULT_MISSING, access, slot->tid, &c, &served, stack);
+		at = (at & ~(size - 1)) + size;
+	}
+	return 0;
+}
+
 /* ---- faults that the kernel served by itself ---- */
 
 /* `read_on`: the thread has not left the functions that were running. */
@@ -591,7 +507,7 @@ static uint64_t stack_of_sample(
 	if (!sample->has_registers)
 		return 0;
 	if (read_on) {
-		view.more = read_more;
+		view.more = capture_read_more;
 		view.context = p;
 		view.extra = s->stack_extra;
 	}
@@ -611,7 +527,7 @@ void fault_native(struct service *s, struct process *p, const struct interval *r
 	if (s->options.mode == FL_MODE_WRITE) {
 		if (is_zero_page)
 			return;
-		uffd_fill(p->uffd, UFFD_FILL_UNPROTECT, page, PAGE_BYTES, true);
+		uffd_fill(p->memory_uffd, UFFD_FILL_UNPROTECT, page, PAGE_BYTES, true);
 	}
 	/* Without a sample: the kernel brought it in with the mapping, or malloc's header did. */
 	if (origin->populated)

@@ -464,6 +464,8 @@ json_t *line_session(const struct writer_session *session, uint64_t ts)
 	set_string(&object, "mode", session->mode);
 	set_string(&object, "capture", session->capture);
 	set_integer(&object, "granularity", session->granularity);
+	if (session->unprivileged)
+		set(&object, "unprivileged", json_true());
 	set_string(&object, "thp", session->thp);
 	set_words(&object, "features", session->features);
 	set_words(&object, "command", session->command);

@@ -108,12 +108,21 @@ static int listen_on(const char *name, int *fd)
 }
 
 /* Takes the best capture that works here; one that was asked for has to. */
-static int choose_capture(enum fl_capture wanted, enum fl_capture *chosen, char *error, size_t size)
+static int choose_capture(
+    enum fl_mode mode, enum fl_capture wanted, enum fl_capture *chosen, char *error, size_t size)
 {
 	struct perf_handler nothing = {0};
 	struct perf *perf;
 	int result, epoll_fd;
 
+	if (mode == FL_MODE_SIGBUS && wanted == FL_CAPTURE_PERF) {
+		snprintf(error, size,
+		    "--capture=perf: --mode=sigbus captures by its own handler; "
+		    "use --capture=auto");
+		return -EINVAL;
+	}
+	if (mode == FL_MODE_SIGBUS && wanted == FL_CAPTURE_AUTO)
+		wanted = FL_CAPTURE_SIGNAL;
 	if (wanted == FL_CAPTURE_SIGNAL || wanted == FL_CAPTURE_NONE) {
 		*chosen = wanted;
 		return 0;
@@ -160,6 +169,20 @@ static const char *thp_setting(char *text, size_t size)
 #define NEWER_FEATURES                                                                             \
 	(UFFD_FEATURE_EXACT_ADDRESS | UFFD_FEATURE_MINOR_HUGETLBFS | UFFD_FEATURE_MINOR_SHMEM)
 
+/* The kernel's own accesses fail where a page is missing. */
+static bool is_user_mode(const struct fl_options *options)
+{
+	return options->unprivileged || options->mode == FL_MODE_SIGBUS;
+}
+
+static int refuse_mode(char *error, size_t size, const char *mode, const char *feature)
+{
+	snprintf(error, size,
+	    "--mode=%s needs userfaultfd's feature %s; --mode=missing works without", mode,
+	    feature);
+	return -EINVAL;
+}
+
 /* Of userfaultfd's features those that this recording uses and the kernel permits. */
 static int choose_features(
     const struct fl_options *options, uint64_t *features, char *error, size_t size)
@@ -178,16 +201,21 @@ static int choose_features(
 			return -EINVAL;
 		}
 	}
-	if (!options->follow)
+	if (!options->follow || is_user_mode(options))
 		wanted &= ~(uint64_t)UFFD_FEATURE_EVENT_FORK;
-	if (options->mode != FL_MODE_WRITE) {
+	if (is_user_mode(options)) /* what mincore calls present must be mapped without us */
+		wanted &= ~(uint64_t)(UFFD_FEATURE_MINOR_HUGETLBFS | UFFD_FEATURE_MINOR_SHMEM);
+	if (options->mode != FL_MODE_WRITE)
 		wanted &= ~protect;
-	} else if (!(wanted & UFFD_FEATURE_PAGEFAULT_FLAG_WP)) {
-		snprintf(error, size,
-		    "--mode=write needs userfaultfd's feature pagefault-flag-wp (Linux 5.7); "
-		    "--mode=missing works without");
-		return -EINVAL;
-	}
+	if (options->mode == FL_MODE_SIGBUS)
+		wanted &= ~(uint64_t)(UFFD_FEATURE_EVENT_REMAP | UFFD_FEATURE_EVENT_REMOVE |
+				      UFFD_FEATURE_EVENT_UNMAP | UFFD_FEATURE_THREAD_ID);
+	else
+		wanted &= ~(uint64_t)UFFD_FEATURE_SIGBUS;
+	if (options->mode == FL_MODE_WRITE && !(wanted & UFFD_FEATURE_PAGEFAULT_FLAG_WP))
+		return refuse_mode(error, size, "write", "pagefault-flag-wp (Linux 5.7)");
+	if (options->mode == FL_MODE_SIGBUS && !(wanted & UFFD_FEATURE_SIGBUS))
+		return refuse_mode(error, size, "sigbus", "sigbus (Linux 4.14)");
 	fd = uffd_open();
 	*features = wanted;
 	if (fd >= 0) {
@@ -228,9 +256,10 @@ static int start(struct service *s, const struct arguments *a, char *path, char 
 	result = fl_options_from_environment(&s->options, environ, error, size);
 	if (result < 0)
 		return result;
-	result = choose_capture(s->options.capture, &s->capture, error, size);
+	result = choose_capture(s->options.mode, s->options.capture, &s->capture, error, size);
 	if (result < 0)
 		return result;
+	s->user_mode = is_user_mode(&s->options);
 	result = choose_features(&s->options, &s->features, error, size);
 	if (result < 0)
 		return result;
@@ -262,7 +291,8 @@ static int start(struct service *s, const struct arguments *a, char *path, char 
 	    .thp = thp_setting(thp, sizeof(thp)),
 	    .features = features,
 	    .command = (const char *const *)a->command,
-	    .granularity = s->options.granularity};
+	    .granularity = s->options.granularity,
+	    .unprivileged = s->options.unprivileged};
 	return writer_start(s->writer, &session);
 }
 

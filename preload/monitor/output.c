@@ -14,6 +14,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <time.h>
 #include <unistd.h>
 #include <zstd.h>
 
@@ -21,6 +22,10 @@
 #define PLAIN_BATCH_NS	  UINT64_C(100000000)
 #define ZSTD_BATCH_BYTES  (256u << 10)
 #define ZSTD_BATCH_NS	  UINT64_C(1000000000)
+
+/* A recording that is about to end is waited for: one second. */
+#define LOCK_NAP_NS 10000000
+#define LOCK_NAPS   100
 
 /* The monitor shares the CPUs with the program: the fastest level takes most of the bytes out. */
 #define ZSTD_LEVEL 1
@@ -191,6 +196,23 @@ static int check_kind(const struct stat *status, const char *path, char *error, 
 	}
 }
 
+/*
+ * The lock is held as long as the descriptor is. Whose program was only preloaded does not wait for
+ * its trace to be written, and may start the next one meanwhile. Some file systems have no locks:
+ * go on without.
+ */
+static bool take_lock(int fd)
+{
+	const struct timespec nap = {.tv_nsec = LOCK_NAP_NS};
+
+	for (int naps = 0; flock(fd, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK; naps++) {
+		if (naps == LOCK_NAPS)
+			return false;
+		nanosleep(&nap, NULL);
+	}
+	return true;
+}
+
 static int open_file(struct output *output, const char *path, char *error, size_t error_size)
 {
 	const int flags = O_RDWR | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
@@ -216,10 +238,11 @@ static int open_file(struct output *output, const char *path, char *error, size_
 	output->regular = S_ISREG(status.st_mode);
 	if (!output->regular)
 		return 0;
-	/* Held as long as the descriptor is. Some file systems have no locks: go on without. */
-	if (flock(output->fd, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK)
+	if (!take_lock(output->fd))
 		return refuse(error, error_size, -EBUSY, path,
 		    "another recording is writing to it: choose another file with --output");
+	if (fstat(output->fd, &status))
+		return refuse_open(error, error_size, -errno, path);
 	if (status.st_size > 0 && !begins_as_trace(output->fd))
 		return refuse(error, error_size, -EEXIST, path,
 		    "it exists and is not a faultline trace: remove it, or choose another file "

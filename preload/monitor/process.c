@@ -36,7 +36,7 @@ static struct process *process_add(struct service *s, int uffd)
 
 	if (!p)
 		return NULL;
-	p->uffd = uffd;
+	p->uffd = p->memory_uffd = uffd;
 	p->pidfd = -1;
 	p->next = s->processes;
 	s->processes = p;
@@ -59,15 +59,6 @@ struct process *process_create(struct service *s, int32_t pid, int uffd)
 	return p;
 }
 
-static void mark_inherited(struct interval *node)
-{
-	if (!node)
-		return;
-	node->detail |= REGION_INHERITED;
-	mark_inherited(node->left);
-	mark_inherited(node->right);
-}
-
 struct process *process_fork(struct service *s, struct process *parent, int uffd, uint64_t ts)
 {
 	struct process *p = process_add(s, uffd);
@@ -85,12 +76,7 @@ struct process *process_fork(struct service *s, struct process *parent, int uffd
 	if (p->shared)
 		p->shared->references++;
 	p->space = space_share(parent->space);
-	if (interval_copy(&p->regions, &parent->regions) < 0 ||
-	    interval_copy(&p->allocations, &parent->allocations) < 0)
-		service_lost(s, LOST_EVENTS, 1, "no memory for a child's regions");
-	mark_inherited(p->regions.root);
-	if (s->options.mode == FL_MODE_WRITE)
-		region_protect_all(p);
+	region_inherit(s, p, parent);
 	return p;
 }
 
@@ -106,8 +92,18 @@ void process_identify(struct service *s, struct process *p, int32_t pid, uint64_
 		process_tell(s, p, PROCESS_FORK, ts);
 }
 
+static void close_uffds(struct process *p)
+{
+	if (p->memory_uffd >= 0 && p->memory_uffd != p->uffd)
+		close(p->memory_uffd);
+	if (p->uffd >= 0)
+		close(p->uffd);
+	p->uffd = p->memory_uffd = -1;
+}
+
 void process_reset(struct service *s, struct process *p, enum region_end_reason reason, uint64_t ts)
 {
+	ring_drain_all(s, p);
 	region_end_all(s, p, reason, ts);
 	interval_clear(&p->foreign);
 	interval_clear(&p->allocations);
@@ -115,10 +111,8 @@ void process_reset(struct service *s, struct process *p, enum region_end_reason 
 	p->space = NULL;
 	shared_area_release(p->shared);
 	p->shared = NULL;
-	if (p->uffd >= 0)
-		close(p->uffd);
-	p->uffd = -1;
-	p->late_count = p->pending_count = 0;
+	close_uffds(p);
+	p->late_count = p->pending_count = p->parked_count = 0;
 }
 
 static ssize_t read_file(int32_t pid, const char *name, char *to, size_t size)
@@ -248,23 +242,35 @@ void process_tell_module(void *context, pid_t pid, const struct space_module *mo
 	writer_commit(s->writer);
 }
 
+void process_tell_remove(
+    struct service *s, struct process *p, int32_t tid, uint64_t start, uint64_t size, uint64_t ts)
+{
+	struct event_remove *event = writer_reserve(s->writer, EVENT_REMOVE, sizeof(*event), ts);
+
+	event->pid = p->pid;
+	event->tid = tid;
+	event->start = start;
+	event->size = size;
+	writer_commit(s->writer);
+}
+
 void process_exited(struct service *s, struct process *p, uint64_t ts)
 {
 	if (p->dead)
 		return;
 	if (p->shared)
 		request_drain_cells(s, p->shared, true);
+	ring_drain_all(s, p);
 	if (p->exec_pending)
 		process_tell(s, p, PROCESS_DETACH, ts);
 	region_end_all(s, p, REGION_END_EXIT, ts);
 	process_tell(s, p, PROCESS_EXIT, ts);
 	p->dead = true;
 	s->live_count--;
-	if (p->uffd >= 0)
-		close(p->uffd);
+	close_uffds(p);
 	if (p->pidfd >= 0)
 		close(p->pidfd);
-	p->uffd = p->pidfd = -1;
+	p->pidfd = -1;
 	for (uint32_t i = 0; i < FL_SLOTS && p->shared; i++) {
 		/* What a killed thread had claimed. */
 		struct fl_slot *slot = &p->shared->area->slots[i];
@@ -302,6 +308,7 @@ void process_free_dead(struct service *s)
 		space_release(p->space);
 		shared_area_release(p->shared);
 		free(p->late);
+		free(p->parked);
 		free(p->pending);
 		free(p);
 	}

@@ -5,6 +5,7 @@
 #include "maps.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -50,7 +51,17 @@ static void catch_up_page(void *context, uint64_t page, bool zero)
 {
 	struct catching_up *c = context;
 
+	if (c->service->options.mode == FL_MODE_SIGBUS && ring_holds(c->process, page))
+		return;
 	fault_native(c->service, c->process, c->region, page, zero, c->origin);
+}
+
+/* Where the kernel cannot wait for pages, what it uses by itself is not registered: structures in
+   bss, the frames of signals on stacks; what nobody reported may be either. */
+static bool kernel_uses(const struct service *s, enum fl_source source)
+{
+	return s->user_mode &&
+	       (source == FL_SOURCE_BSS || source == FL_SOURCE_STACK || source == FL_SOURCE_LATE);
 }
 
 /* Which faults of such memory the kernel shall tell: UFFDIO_REGISTER_MODE_ bits, 0 when none. */
@@ -84,11 +95,11 @@ static uint64_t register_range(struct service *s, struct process *p, uint64_t st
 	*error = -EOPNOTSUPP;
 	if (!mode)
 		return page_size;
-	*error = uffd_register(p->uffd, start, end - start, mode, &ioctls);
+	*error = uffd_register(p->memory_uffd, start, end - start, mode, &ioctls);
 	if (*error < 0 || page_size > PAGE_BYTES || (ioctls & (UINT64_C(1) << _UFFDIO_ZEROPAGE)))
 		return page_size;
 	/* Huge pages have no ZEROPAGE; behind a descriptor only the kernel knows how large. */
-	uffd_unregister(p->uffd, start, end - start);
+	uffd_unregister(p->memory_uffd, start, end - start);
 	page_size = maps_page_size(p->pid, start);
 	if (page_size <= PAGE_BYTES) {
 		*error = -EINVAL;
@@ -108,7 +119,7 @@ void region_add(struct service *s, struct process *p, uint64_t start, uint64_t s
 
 	start &= ~unit;
 	end = (end + unit) & ~unit;
-	if (end <= start || !is_traced(s, origin->source))
+	if (end <= start || !is_traced(s, origin->source) || kernel_uses(s, origin->source))
 		return;
 	region_cut(s, p, start, end - start, REGION_END_REPLACE, origin->ts);
 	range.page_size =
@@ -123,27 +134,60 @@ void region_add(struct service *s, struct process *p, uint64_t start, uint64_t s
 	range.end = end;
 	range.id = s->next_region++;
 	range.detail |= (range.page_size > PAGE_BYTES ? REGION_HUGETLB : 0u) |
+			(origin->shared ? REGION_SHARED : 0u) |
 			(origin->source == FL_SOURCE_LATE ? REGION_LATE : 0u);
 	region = interval_insert(&p->regions, &range);
 	if (!region) {
-		uffd_unregister(p->uffd, start, end - start);
+		uffd_unregister(p->memory_uffd, start, end - start);
 		service_lost(s, LOST_EVENTS, 1, "no memory for a region");
 		return;
 	}
 	tell_region(s, p, region, origin);
 	s->has_native |= (region->detail & REGION_NATIVE) != 0;
 	if (s->options.mode == FL_MODE_WRITE)
-		uffd_protect(p->uffd, start, end - start);
+		uffd_protect(p->memory_uffd, start, end - start);
 	if (origin->catch_up && !(region->detail & REGION_HUGETLB))
 		remote_present(
 		    p, start, end, catch_up_page, &(struct catching_up){s, p, region, origin});
 }
 
-void region_protect_all(struct process *p)
+static void mark_inherited(struct interval *node)
 {
-	for (const struct interval *piece = interval_next(&p->regions, 0); piece;
-	     piece = interval_next(&p->regions, piece->end))
-		uffd_protect(p->uffd, piece->start, piece->end - piece->start);
+	if (!node)
+		return;
+	node->detail |= REGION_INHERITED;
+	mark_inherited(node->left);
+	mark_inherited(node->right);
+}
+
+/* Registers the pieces of [start, end) anew, and forgets those that the process does not have. */
+static void register_again(struct service *s, struct process *p, uint64_t start, uint64_t end)
+{
+	struct interval *piece;
+
+	while ((piece = interval_next(&p->regions, start)) && piece->start < end) {
+		uint64_t ioctls, mode = mode_for(s, p, piece->detail & REGION_SHARED,
+				     piece->detail & REGION_HUGETLB);
+
+		start = piece->end;
+		if (piece->detail & REGION_NATIVE)
+			continue;
+		if (uffd_register(
+			p->memory_uffd, piece->start, piece->end - piece->start, mode, &ioctls) < 0)
+			interval_remove(&p->regions, piece->start);
+		else if (s->options.mode == FL_MODE_WRITE)
+			uffd_protect(p->memory_uffd, piece->start, piece->end - piece->start);
+	}
+}
+
+void region_inherit(struct service *s, struct process *p, const struct process *parent)
+{
+	if (interval_copy(&p->regions, &parent->regions) < 0 ||
+	    interval_copy(&p->allocations, &parent->allocations) < 0)
+		service_lost(s, LOST_EVENTS, 1, "no memory for a child's regions");
+	mark_inherited(p->regions.root);
+	if (!(p->features & UFFD_FEATURE_EVENT_FORK) || s->options.mode == FL_MODE_WRITE)
+		register_again(s, p, 0, UINT64_MAX);
 }
 
 void region_cover(struct service *s, struct process *p, uint64_t start, uint64_t size,
@@ -305,6 +349,21 @@ static void move_piece(void *context, const struct interval *piece, bool partial
 	interval_insert(&m->moved, &at);
 }
 
+/* `before`: the piece where it was. */
+static void tell_move(struct service *s, struct process *p, const struct interval *before,
+    uint64_t distance, uint64_t ts)
+{
+	struct event_remap *event = writer_reserve(s->writer, EVENT_REMAP, sizeof(*event), ts);
+
+	event->pid = p->pid;
+	event->tid = 0;
+	event->region = before->id;
+	event->from = before->start;
+	event->to = before->start + distance;
+	event->size = before->end - before->start;
+	writer_commit(s->writer);
+}
+
 void region_move(
     struct service *s, struct process *p, uint64_t from, uint64_t to, uint64_t size, uint64_t ts)
 {
@@ -315,19 +374,87 @@ void region_move(
 	region_cut(s, p, to, size, REGION_END_REPLACE, ts);
 	for (const struct interval *piece = interval_next(&m.moved, 0); piece;
 	     piece = interval_next(&m.moved, piece->end)) {
-		struct event_remap *event =
-		    writer_reserve(s->writer, EVENT_REMAP, sizeof(*event), ts);
+		struct interval before = *piece;
 
-		event->pid = p->pid;
-		event->tid = 0;
-		event->region = piece->id;
-		event->from = piece->start - to + from;
-		event->to = piece->start;
-		event->size = piece->end - piece->start;
-		writer_commit(s->writer);
+		before.start -= to - from;
+		before.end -= to - from;
+		tell_move(s, p, &before, to - from, ts);
 		interval_insert(&p->regions, piece);
 	}
 	interval_clear(&m.moved);
+}
+
+struct parking {
+	struct service *service;
+	struct process *process;
+	int32_t tid;
+};
+
+static void park_piece(void *context, const struct interval *piece, bool partial)
+{
+	struct parking *parking = context;
+	struct process *p = parking->process;
+
+	(void)partial;
+	if (p->parked_count == p->parked_room) {
+		size_t room = p->parked_room ? p->parked_room * 2 : 16;
+		struct parked *grown = realloc(p->parked, room * sizeof(*grown));
+
+		if (!grown) {
+			service_lost(
+			    parking->service, LOST_EVENTS, 1, "no memory for a region that moves");
+			return;
+		}
+		p->parked = grown;
+		p->parked_room = room;
+	}
+	p->parked[p->parked_count++] = (struct parked){*piece, parking->tid};
+}
+
+void region_park(struct service *s, struct process *p, uint64_t start, uint64_t size, int32_t tid)
+{
+	cut(p, start, start + size, park_piece, &(struct parking){s, p, tid});
+}
+
+/* One piece, taken from its place when the move began: [from, from + kept) is now at `to`. */
+static void unpark_piece(struct service *s, struct process *p, struct interval piece, uint64_t from,
+    uint64_t kept, uint64_t to, uint64_t ts)
+{
+	struct interval rest = piece;
+
+	if (piece.end > from + kept) {
+		rest.start = piece.start > from + kept ? piece.start : from + kept;
+		tell_end(s, p, &rest, rest.start > piece.start, REGION_END_UNMAP, ts);
+		piece.end = rest.start;
+	}
+	if (piece.end <= piece.start)
+		return;
+	if (from != to)
+		tell_move(s, p, &piece, to - from, ts);
+	piece.start += to - from;
+	piece.end += to - from;
+	piece.base += to - from;
+	interval_insert(&p->regions, &piece);
+}
+
+void region_unpark(struct service *s, struct process *p, uint64_t from, uint64_t from_size,
+    uint64_t to, uint64_t to_size, int32_t tid, uint64_t ts)
+{
+	uint64_t kept = from_size < to_size ? from_size : to_size;
+	size_t left = 0;
+
+	p->gone_ns = ts;
+	region_cut(s, p, to, from == to ? kept : to_size, REGION_END_REPLACE, ts);
+	for (size_t i = 0; i < p->parked_count; i++) {
+		struct parked *parked = &p->parked[i];
+
+		if (parked->tid == tid && parked->piece.start - from < from_size)
+			unpark_piece(s, p, parked->piece, from, kept, to, ts);
+		else
+			p->parked[left++] = *parked;
+	}
+	p->parked_count = left;
+	register_again(s, p, to, to + kept);
 }
 
 void region_end_all(

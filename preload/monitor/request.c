@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* request.c: what shims ask and tell (protocol.h), and how they announce themselves. */
+/* request.c: what shims ask and tell (protocol.h). */
 #include "service.h"
+
+#include "maps.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #define PAGE_BYTES UINT64_C(4096)
@@ -59,12 +60,35 @@ static void do_remap(struct service *s, struct process *p, const struct fl_slot 
 	const uint64_t *a = slot->argument;
 	struct region_origin origin;
 
+	if (s->options.mode == FL_MODE_SIGBUS)
+		region_unpark(s, p, a[0], a[1], a[2], a[3], slot->tid, ts);
 	if (!interval_find(&p->regions, a[2])) /* what moved was no region */
 		return;
 	if (a[3] <= a[1])
 		return;
 	origin = origin_of(s, p, slot, FL_SOURCE_MREMAP, ts);
 	region_cover(s, p, a[2] + a[1], a[3] - a[1], &origin);
+}
+
+struct place {
+	uint64_t address;
+	bool mapped;
+};
+
+static bool is_there(void *context, const struct mapping *m)
+{
+	struct place *place = context;
+
+	place->mapped |= place->address - m->start < m->end - m->start;
+	return m->end <= place->address;
+}
+
+static bool is_mapped(int32_t pid, uint64_t address)
+{
+	struct place place = {.address = address};
+
+	maps_read(pid, is_there, &place);
+	return place.mapped;
 }
 
 static void break_to(
@@ -78,6 +102,12 @@ static void break_to(
 	end = (end + PAGE_BYTES - 1) & ~(PAGE_BYTES - 1);
 	if (p->program_break && end > start)
 		region_cover(s, p, start, end - start, &brk);
+	else if (p->program_break && end < start && s->options.mode == FL_MODE_SIGBUS) {
+		/* No event tells that the heap was trimmed; but this word of it may be old. */
+		if (is_mapped(p->pid, end))
+			return;
+		region_cut(s, p, end, start - end, REGION_END_UNMAP, brk.ts);
+	}
 	p->program_break = end;
 }
 
@@ -163,7 +193,7 @@ static void do_yield(struct service *s, struct process *p, const struct fl_slot 
 	struct interval range = {.start = start, .end = start + size};
 	const struct interval *before;
 
-	uffd_unregister(p->uffd, start, size);
+	uffd_unregister(p->memory_uffd, start, size);
 	region_cut(s, p, start, size, REGION_END_REPLACE, ts);
 	if (range.end <= start)
 		return;
@@ -172,11 +202,29 @@ static void do_yield(struct service *s, struct process *p, const struct fl_slot 
 	interval_insert(&p->foreign, &range);
 }
 
+/* Memory that becomes a stack; of size 0: the whole region. */
+static void do_stack(struct service *s, struct process *p, const struct fl_slot *slot, uint64_t ts)
+{
+	uint64_t start = slot->argument[0] & ~(PAGE_BYTES - 1);
+	uint64_t end = (slot->argument[0] + slot->argument[1] + PAGE_BYTES - 1) & ~(PAGE_BYTES - 1);
+	const struct interval *region = interval_find(&p->regions, start);
+
+	if (!slot->argument[1] && region) {
+		start = region->start;
+		end = region->end;
+	}
+	uffd_unregister(p->memory_uffd, start, end - start);
+	region_cut(s, p, start, end - start, REGION_END_UNMAP, ts);
+}
+
 static int64_t handle(struct service *s, struct process *p, const struct fl_slot *slot)
 {
 	uint64_t ts = service_now();
 	struct region_origin origin;
 
+	if (slot->op == FL_OP_WAKE)
+		return 0;
+	ring_drain_all(s, p);
 	if (slot->op != FL_OP_DRAIN)
 		thread_get(s, p, slot->tid, ts);
 	switch (slot->op) {
@@ -205,6 +253,13 @@ static int64_t handle(struct service *s, struct process *p, const struct fl_slot
 	case FL_OP_DETACH:
 		do_detach(s, p, slot, ts);
 		return 0;
+	case FL_OP_STACK:
+		do_stack(s, p, slot, ts);
+		return 0;
+	case FL_OP_TOUCH:
+		return fault_touch(s, p, slot, ts);
+	case FL_OP_SERVE:
+		return fault_serve(s, p, slot->argument[0], slot->argument[1]);
 	case FL_OP_DRAIN:
 		request_drain_cells(s, p->shared, true);
 		return 0;
@@ -260,28 +315,32 @@ bool request_take_captured(struct process *p, int32_t tid, struct registers *reg
 
 /* ---- cells ---- */
 
-static void take_cell(struct service *s, const struct fl_cell *cell)
+void request_freed(struct service *s, struct process *p, int32_t tid, uint64_t address, uint64_t ts)
 {
-	struct process *p = process_by_pid(s, cell->pid);
-	struct interval *allocation;
+	struct interval *allocation = interval_find(&p->allocations, address);
 	struct event_free *event;
 
-	if (!p)
-		return;
-	if (cell->kind == FL_CELL_UNLOADED) {
-		p->space->stale = true;
-		return;
-	}
-	allocation = interval_find(&p->allocations, cell->address);
-	if (!allocation || allocation->start != cell->address || allocation->base > cell->ts)
+	if (!allocation || allocation->start != address || allocation->base > ts)
 		return; /* allocated before tracing, or below the threshold, or again since */
-	thread_get(s, p, cell->tid, cell->ts);
-	event = writer_reserve(s->writer, EVENT_FREE, sizeof(*event), cell->ts);
+	thread_get(s, p, tid, ts);
+	event = writer_reserve(s->writer, EVENT_FREE, sizeof(*event), ts);
 	event->pid = p->pid;
-	event->tid = cell->tid;
+	event->tid = tid;
 	event->alloc = allocation->id;
 	writer_commit(s->writer);
 	interval_remove(&p->allocations, allocation->start);
+}
+
+static void take_cell(struct service *s, const struct fl_cell *cell)
+{
+	struct process *p = process_by_pid(s, cell->pid);
+
+	if (!p)
+		return;
+	if (cell->kind == FL_CELL_UNLOADED)
+		p->space->stale = true;
+	else
+		request_freed(s, p, cell->tid, cell->address, cell->ts);
 }
 
 /*
@@ -323,195 +382,8 @@ void request_drain_cells(struct service *s, struct shared_area *shared, bool all
 	shared->waiting = waiting;
 	full = __atomic_load_n(&area->full, __ATOMIC_RELAXED);
 	if (full != shared->full) {
-		service_lost(s, LOST_EVENTS, full - shared->full, "no room for free events");
+		service_lost(
+		    s, LOST_EVENTS, full - shared->full, "no room for what the program reported");
 		shared->full = full;
 	}
-}
-
-/* ---- hello ---- */
-
-static int area_create(struct service *s, struct shared_area **shared, int *fd)
-{
-	struct shared_area *made = calloc(1, sizeof(*made));
-	int error = -ENOMEM;
-
-	*fd = -1;
-	if (!made)
-		return -ENOMEM;
-	*fd = memfd_create("faultline", MFD_CLOEXEC);
-	if (*fd < 0 || ftruncate(*fd, sizeof(*made->area)) < 0)
-		goto fail_errno;
-	made->area = mmap(NULL, sizeof(*made->area), PROT_READ | PROT_WRITE, MAP_SHARED, *fd, 0);
-	if (made->area == MAP_FAILED)
-		goto fail_errno;
-	made->references = 1;
-	made->area->version = FL_PROTOCOL_VERSION;
-	made->area->capture_signal = s->capture == FL_CAPTURE_SIGNAL;
-	made->area->follow = s->options.follow;
-	made->area->sources = s->options.sources;
-	made->area->alloc_threshold = s->options.alloc_threshold;
-	*shared = made;
-	return 0;
-fail_errno:
-	error = -errno;
-	if (*fd >= 0)
-		close(*fd);
-	free(made);
-	return error;
-}
-
-static int receive_hello(int socket, struct fl_hello *hello, int *uffd, int32_t *pid)
-{
-	struct iovec part = {hello, sizeof(*hello)};
-	union {
-		struct cmsghdr header;
-		char space[CMSG_SPACE(sizeof(int))];
-	} control;
-	struct msghdr message = {.msg_iov = &part,
-	    .msg_iovlen = 1,
-	    .msg_control = &control,
-	    .msg_controllen = sizeof(control)};
-	struct timeval patience = {.tv_sec = 2};
-	struct ucred peer;
-	socklen_t size = sizeof(peer);
-	const struct cmsghdr *header;
-	ssize_t got;
-
-	setsockopt(socket, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
-	got = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
-	if (got < 0)
-		return -errno;
-	header = CMSG_FIRSTHDR(&message);
-	if (header && header->cmsg_type == SCM_RIGHTS)
-		memcpy(uffd, CMSG_DATA(header), sizeof(*uffd));
-	if (got != (ssize_t)sizeof(*hello) || hello->version != FL_PROTOCOL_VERSION || *uffd < 0)
-		return -EPROTO;
-	if (getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0)
-		return -errno;
-	*pid = peer.pid;
-	return 0;
-}
-
-static void send_welcome(int socket, const struct fl_welcome *welcome, int fd)
-{
-	struct iovec part = {(void *)welcome, sizeof(*welcome)};
-	union {
-		struct cmsghdr header;
-		char space[CMSG_SPACE(sizeof(int))];
-	} control = {0};
-	struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
-
-	if (fd >= 0) {
-		message.msg_control = &control;
-		message.msg_controllen = sizeof(control);
-		control.header.cmsg_level = SOL_SOCKET;
-		control.header.cmsg_type = SCM_RIGHTS;
-		control.header.cmsg_len = CMSG_LEN(sizeof(int));
-		memcpy(CMSG_DATA(&control.header), &fd, sizeof(fd));
-	}
-	while (sendmsg(socket, &message, MSG_NOSIGNAL) < 0 && errno == EINTR)
-		continue;
-}
-
-/* Finds or makes the process that says hello, and writes its line. */
-static struct process *greet(
-    struct service *s, const struct fl_hello *hello, int32_t pid, int uffd, uint64_t ts)
-{
-	struct process *p = process_by_pid(s, pid), *parent = NULL;
-	bool known = p != NULL;
-
-	if (known) { /* exec: the old image's memory is gone */
-		process_reset(s, p, REGION_END_EXEC, ts);
-		p->uffd = uffd;
-		p->space = space_create();
-		p->exec_pending = false;
-		service_watch(s, uffd, (uint64_t)p);
-	} else {
-		p = process_create(s, pid, uffd);
-		if (!p)
-			return NULL;
-	}
-	if (known) {
-		process_tell(s, p, PROCESS_EXEC, ts);
-	} else if (pid == s->root_pid || s->process_count == 1) {
-		process_tell(s, p, PROCESS_START, ts);
-	} else {
-		process_tell(s, p, PROCESS_FORK, ts);
-		if (hello->forked)
-			parent = process_by_pid(s, p->ppid);
-		else
-			process_tell(s, p, PROCESS_EXEC, ts);
-	}
-	if (parent) { /* the parent's region names hold for what was inherited */
-		space_release(p->space);
-		p->space = space_share(parent->space);
-	}
-	return p;
-}
-
-static int attach(
-    struct service *s, const struct fl_hello *hello, int32_t pid, int *uffd, int *area_fd)
-{
-	uint64_t features, ioctls, ts = service_now();
-	struct shared_area *shared = NULL;
-	struct process *p;
-	int error;
-
-	if (!s->options.follow && s->attached_any)
-		return -ECANCELED;
-	if (s->capture == FL_CAPTURE_PERF)
-		service_cover(s, pid);
-	error = uffd_negotiate(*uffd, s->features, &features);
-	if (error < 0)
-		return error;
-	error = uffd_register(
-	    *uffd, hello->doorbell, hello->doorbell_size, UFFDIO_REGISTER_MODE_MISSING, &ioctls);
-	if (error < 0)
-		return error;
-	error = area_create(s, &shared, area_fd);
-	if (error < 0)
-		return error;
-	p = greet(s, hello, pid, *uffd, ts);
-	if (!p || !p->space) {
-		shared_area_release(shared);
-		return -ENOMEM;
-	}
-	*uffd = -1; /* the process's now */
-	p->shared = shared;
-	p->features = features;
-	p->doorbell = hello->doorbell;
-	p->doorbell_end = hello->doorbell + hello->doorbell_size;
-	p->state = hello->state;
-	p->program_break = hello->program_break;
-	thread_get(s, p, pid, ts);
-	region_add_mapped(
-	    s, p, &(struct region_origin){.source = FL_SOURCE_COUNT, .tid = pid, .ts = ts});
-	return 0;
-}
-
-void request_accept(struct service *s)
-{
-	struct fl_welcome welcome = {.monitor_pid = getpid()};
-	struct fl_hello hello = {0};
-	int socket, uffd = -1, area_fd = -1;
-	int32_t pid = 0;
-
-	socket = accept4(s->listen_fd, NULL, NULL, SOCK_CLOEXEC);
-	if (socket < 0)
-		return;
-	welcome.status = receive_hello(socket, &hello, &uffd, &pid);
-	if (welcome.status == 0)
-		welcome.status = attach(s, &hello, pid, &uffd, &area_fd);
-	if (welcome.status < 0 && welcome.status != -ECANCELED)
-		snprintf(welcome.text, sizeof(welcome.text),
-		    "process %d cannot be traced: %s; it runs on untraced", pid,
-		    welcome.status == -EPROTO
-			? "its libfaultline.so is of another version than the monitor"
-			: strerror(-welcome.status));
-	send_welcome(socket, &welcome, area_fd);
-	close(socket);
-	if (area_fd >= 0)
-		close(area_fd);
-	if (uffd >= 0)
-		close(uffd);
 }

@@ -22,10 +22,11 @@
 #define PAGE_BYTES    4096u
 #define MESSAGES      32
 #define EVENTS	      32
-#define SPIN_NS	      100000u	/* after a fault */
-#define SPIN_PAUSE_NS 100000u	/* no spinning after somebody else wanted the processor */
-#define SPIN_GAP_NS   30000u	/* a turn of the spin loop that took longer was preempted */
-#define SPIN_TURNS    8		/* faults of one process before others are looked at */
+#define SPIN_NS	      100000u /* after a fault */
+#define SPIN_PAUSE_NS 100000u /* no spinning after somebody else wanted the processor */
+#define SPIN_GAP_NS   30000u  /* a turn of the spin loop that took longer was preempted */
+#define SPIN_TURNS    8	      /* faults of one process before others are looked at */
+#define RING_MS	      2
 #define TICK_MS	      100	/* the safety net and whatever has a time */
 #define LATE_NS	      50000000u /* a hook reports its mapping within this */
 #define LINGER_NS     50000000u /* a child may be between exec and hello */
@@ -185,7 +186,6 @@ static void handle_event(
     struct service *s, struct process *p, const struct uffd_msg *m, uint64_t ts)
 {
 	uint64_t start, end;
-	struct event_remove *event;
 
 	switch (m->event) {
 	case UFFD_EVENT_FORK:
@@ -210,12 +210,7 @@ static void handle_event(
 		end = m->arg.remove.end;
 		if (start < p->doorbell_end && end > p->doorbell)
 			break;
-		event = writer_reserve(s->writer, EVENT_REMOVE, sizeof(*event), ts);
-		event->pid = p->pid;
-		event->tid = 0;
-		event->start = start;
-		event->size = end - start;
-		writer_commit(s->writer);
+		process_tell_remove(s, p, 0, start, end - start, ts);
 		break;
 	default:
 		break;
@@ -274,7 +269,7 @@ static bool dispatch(struct service *s, const struct epoll_event *event, struct 
 	struct process *p = (struct process *)(tag & ~UINT64_C(1));
 
 	if (tag == TAG_LISTEN) {
-		request_accept(s);
+		hello_accept(s);
 	} else if (tag == TAG_STARTER) {
 		handle_starter(s);
 	} else if (tag == TAG_SIDEBAND) {
@@ -375,6 +370,7 @@ static void tick(struct service *s, uint64_t now)
 			continue;
 		if (p->shared)
 			request_drain_cells(s, p->shared, true);
+		ring_drain(s, p);
 		register_late(s, p, now);
 	}
 	rescued = remote_rescues();
@@ -406,6 +402,17 @@ static bool is_pending(const struct service *s)
 		if (p->pending_count && !p->dead)
 			return true;
 	return false;
+}
+
+/* While records come the rings are looked at every RING_MS; the middle of each wakes us besides. */
+static void drain_rings(struct service *s)
+{
+	if (s->options.mode != FL_MODE_SIGBUS)
+		return;
+	s->ring_active = false;
+	for (struct process *p = s->processes; p; p = p->next)
+		if (!p->dead && ring_drain(s, p))
+			s->ring_active = true;
 }
 
 static int prepare(struct service *s)
@@ -443,7 +450,10 @@ int service_run(struct service *s)
 		uint64_t now = service_now();
 		int count;
 
-		count = epoll_wait(s->epoll_fd, events, EVENTS, is_pending(s) ? 0 : TICK_MS);
+		count = epoll_wait(s->epoll_fd, events, EVENTS,
+		    is_pending(s)    ? 0
+		    : s->ring_active ? RING_MS
+				     : TICK_MS);
 		if (count < 0 && errno != EINTR)
 			return -errno;
 		for (int i = 0; i < count; i++)
@@ -458,6 +468,7 @@ int service_run(struct service *s)
 			if (turn % SPIN_TURNS == 0 && poll(&other, 1, 0) > 0)
 				break;
 		}
+		drain_rings(s);
 		if (is_pending(s))
 			for (struct process *p = s->processes; p; p = p->next)
 				if (!p->dead && p->pending_count)

@@ -28,10 +28,12 @@
 struct shared_area {
 	struct fl_area *area;
 	uint32_t references;
-	uint32_t next_cell; /* cells before it were empty at the last look */
-	uint32_t hint;	    /* fl_area.next_cell at the last look */
-	bool waiting;	    /* a cell was claimed and not yet published */
-	uint32_t full;	    /* fl_area.full that was reported */
+	uint32_t next_cell;	/* cells before it were empty at the last look */
+	uint32_t hint;		/* fl_area.next_cell at the last look */
+	bool waiting;		/* a cell was claimed and not yet published */
+	uint32_t full;		/* fl_area.full that was reported */
+	uint64_t ring_position; /* records before it were taken */
+	uint64_t ring_hopeless; /* one that was waited for in vain */
 };
 
 /* A mapping seen in perf's side-band that no hook has reported yet. */
@@ -47,11 +49,18 @@ struct pending_fault {
 	int32_t tid;
 };
 
+/* A piece of a region that a thread is moving: --mode=sigbus. */
+struct parked {
+	struct interval piece;
+	int32_t tid;
+};
+
 struct process {
 	struct process *next;
 	int32_t pid; /* 0: a forked child that has not shown itself */
 	int32_t ppid;
 	int uffd, pidfd;
+	int memory_uffd;   /* of its regions: uffd, or with --mode=sigbus another */
 	bool dead;	   /* to be freed after this round */
 	bool announced;	   /* its process line is written */
 	bool exec_pending; /* perf saw it exec; a hello should follow */
@@ -66,6 +75,8 @@ struct process {
 	struct interval_map allocations; /* base: when, in nanoseconds */
 	struct late_mapping *late;
 	size_t late_count, late_room;
+	struct parked *parked;
+	size_t parked_count, parked_room;
 	struct pending_fault *pending;
 	size_t pending_count, pending_room;
 };
@@ -74,7 +85,8 @@ enum region_detail {
 	REGION_INHERITED = 1, /* of a parent: its end is not this process's to tell */
 	REGION_HUGETLB = 2,
 	REGION_NATIVE = 8, /* the kernel cannot register it: perf's samples tell of its faults */
-	REGION_LATE = 4,   /* found by perf's side-band; a hook may still tell what it is */
+	REGION_SHARED = 16,
+	REGION_LATE = 4, /* found by perf's side-band; a hook may still tell what it is */
 };
 
 struct thread {
@@ -103,7 +115,9 @@ struct service {
 	int32_t root_pid;
 	bool root_exited, attached_any;
 	bool spin;
-	bool has_native; /* some process has a REGION_NATIVE */
+	bool user_mode;	  /* the kernel cannot wait for pages: --mode=sigbus, --unprivileged */
+	bool ring_active; /* some process left a record since the last look */
+	bool has_native;  /* some process has a REGION_NATIVE */
 	struct process *processes;
 	uint64_t features;	/* of userfaultfd, that are asked for */
 	uint32_t process_count; /* that were ever traced */
@@ -143,6 +157,8 @@ void process_reset(
 void process_tell_module(void *context, pid_t pid, const struct space_module *module);
 
 void process_tell(struct service *s, struct process *p, enum process_event event, uint64_t ts);
+void process_tell_remove(
+    struct service *s, struct process *p, int32_t tid, uint64_t start, uint64_t size, uint64_t ts);
 void process_exited(struct service *s, struct process *p, uint64_t ts);
 void process_free_dead(struct service *s);
 
@@ -182,8 +198,17 @@ void region_add(struct service *s, struct process *p, uint64_t start, uint64_t s
 void region_cover(struct service *s, struct process *p, uint64_t start, uint64_t size,
     const struct region_origin *origin);
 
-/* --mode=write: from now on writes to any page of the process's regions fault. */
-void region_protect_all(struct process *p);
+/* A forked child begins with its parent's regions. */
+void region_inherit(struct service *s, struct process *p, const struct process *parent);
+
+/*
+ * --mode=sigbus: memory that thread `tid` is about to move is taken out of the books, for others
+ * may be given its place before the thread can tell; and then it comes back at its new place, where
+ * the kernel has forgotten the registration. What is over `to_size` has ended.
+ */
+void region_park(struct service *s, struct process *p, uint64_t start, uint64_t size, int32_t tid);
+void region_unpark(struct service *s, struct process *p, uint64_t from, uint64_t from_size,
+    uint64_t to, uint64_t to_size, int32_t tid, uint64_t ts);
 
 /* EVENT_UNMAP, which comes before any request that was made after it: see fault_event_is_due. */
 void region_unmapped(struct service *s, struct process *p, uint64_t start, uint64_t size,
@@ -213,6 +238,16 @@ void region_look_up(
 void fault_handle(
     struct service *s, struct process *p, uint64_t address, uint64_t flags, int32_t tid);
 
+/* A fault that its own thread has served. */
+void fault_self_served(struct service *s, struct process *p, const struct fl_record *record);
+
+/* FL_OP_SERVE: the bytes that are there now, or a negative errno. */
+int64_t fault_serve(struct service *s, struct process *p, uint64_t address, bool write);
+
+/* FL_OP_TOUCH: fills what is missing of a buffer that the kernel is about to use. 0, or -EAGAIN
+   when an event has to be read first. */
+int64_t fault_touch(struct service *s, struct process *p, const struct fl_slot *slot, uint64_t ts);
+
 /*
  * True while an event is on its way: something was unmapped or moved, and the kernel has not told
  * yet. What is registered meanwhile might be taken for what went.
@@ -233,6 +268,9 @@ uint64_t fault_request_stack(
 
 /* Answers what thread `tid` asks. */
 void request_handle(struct service *s, struct process *p, int32_t tid);
+/* The allocation at `address` was given to free. */
+void request_freed(
+    struct service *s, struct process *p, int32_t tid, uint64_t address, uint64_t ts);
 void request_drain_cells(struct service *s, struct shared_area *shared, bool all);
 
 /* True when the shim said that it replaces this range itself. */
@@ -241,8 +279,24 @@ bool request_is_replacing(const struct process *p, uint64_t start, uint64_t size
 /* Takes the registers that the handler of --capture=signal left for `tid`. */
 bool request_take_captured(struct process *p, int32_t tid, struct registers *registers);
 
+/* ---- hello.c ---- */
+
 /* A connection on the listening socket: a shim's hello. */
-void request_accept(struct service *s);
+void hello_accept(struct service *s);
+
+/* ---- ring.c ---- */
+
+/* Takes the records that the process has published: --mode=sigbus. True when there was one. */
+bool ring_drain(struct service *s, struct process *p);
+
+/* Whether a record that was not taken yet tells that its thread filled this page. */
+bool ring_holds(struct process *p, uint64_t page);
+
+/*
+ * Takes every record that was claimed before the call: what is asked for next happened after it. A
+ * thread that is kept from publishing is waited for, not long, and not twice.
+ */
+void ring_drain_all(struct service *s, struct process *p);
 
 /* ---- remote.c ---- */
 

@@ -11,6 +11,7 @@
 #ifndef FAULTLINE_WRITER_H
 #define FAULTLINE_WRITER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -22,6 +23,7 @@ struct writer_session {
 	const char *const *features;	  /* NULL-terminated, as the trace spells them */
 	const char *const *command;	  /* NULL-terminated */
 	uint64_t granularity;		  /* bytes */
+	bool unprivileged;
 };
 
 struct writer_totals {

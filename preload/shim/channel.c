@@ -24,8 +24,11 @@
 #define PAGE_BYTES	      4096u
 #define DOORBELL_HALF	      (FL_DOORBELL_PAGES / 2)
 #define DOORBELL_TRIES	      4
+#define SLOT_YIELDS	      1000
+#define SLOT_NAPS	      100000 /* milliseconds */
 #define CELL_TRIES	      64u
-#define MADV_DONTNEED_LOCKED_ 24 /* Linux 5.18 */
+#define RING_TRIES	      2000 /* milliseconds */
+#define MADV_DONTNEED_LOCKED_ 24   /* Linux 5.18 */
 
 struct shim_channel shim_channel;
 
@@ -84,14 +87,21 @@ static void slot_release(struct fl_slot *slot)
 
 static int64_t request(enum fl_op op, const uint64_t argument[8])
 {
+	const struct timespec nap = {.tv_nsec = 1000000};
 	struct fl_slot *slot;
 	int64_t result;
 
-	/* More threads ask at once than there are slots: each is answered within microseconds. */
+	/* More threads ask at once than there are slots: each is answered within microseconds,
+	   unless the monitor is stopped; when it is dead, every slot becomes free. */
 	for (int i = 0; !(slot = slot_claim()); i++) {
-		if (i == 100000)
-			return -ENOTCONN;
-		SYS1(SYS_sched_yield, 0);
+		if (i == SLOT_YIELDS + SLOT_NAPS) {
+			__atomic_fetch_add(&shim_channel.area->full, 1, __ATOMIC_RELAXED);
+			return -EBUSY;
+		}
+		if (i < SLOT_YIELDS)
+			SYS1(SYS_sched_yield, 0);
+		else
+			SYS2(SYS_nanosleep, &nap, NULL);
 	}
 	slot->op = op;
 	for (int i = 0; i < 8; i++)
@@ -133,6 +143,115 @@ void shim_withdraw(struct fl_slot *slot)
 		slot_release(slot);
 }
 
+/* ---- the ring ---- */
+
+/* Claims `size` bytes in one piece: their position, or -1 when there is no room. */
+static int64_t ring_reserve(struct fl_ring *ring, uint32_t size)
+{
+	uint64_t head = __atomic_load_n(&ring->head, __ATOMIC_ACQUIRE), at;
+
+	do {
+		uint64_t rest = FL_RING_BYTES - head % FL_RING_BYTES;
+
+		at = rest < size ? head + rest : head;
+		if (at + size - __atomic_load_n(&ring->tail, __ATOMIC_ACQUIRE) > FL_RING_BYTES)
+			return -1;
+	} while (!__atomic_compare_exchange_n(
+	    &ring->head, &head, at + size, true, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE));
+	if (at != head) {
+		struct fl_record *pad = (struct fl_record *)&ring->bytes[head % FL_RING_BYTES];
+
+		pad->kind = FL_RECORD_PAD;
+		pad->size = (uint32_t)(at - head);
+		__atomic_store_n(&pad->published, head + 1, __ATOMIC_RELEASE);
+	}
+	return (int64_t)at;
+}
+
+/*
+ * Has a full ring emptied. It may have to wait for a thread that has claimed a record and is kept
+ * from publishing it; one that never will, because it was killed, is not waited for twice.
+ */
+static int64_t ring_wait(struct fl_ring *ring, uint32_t size)
+{
+	static uint64_t hopeless = UINT64_MAX; /* the tail that did not move */
+	const struct timespec nap = {.tv_nsec = 1000000};
+	int64_t at = -1;
+
+	for (int i = 0; i < RING_TRIES && at < 0; i++) {
+		if (__atomic_load_n(&ring->tail, __ATOMIC_ACQUIRE) ==
+		    __atomic_load_n(&hopeless, __ATOMIC_RELAXED))
+			return -1;
+		if (i > 0)
+			SYS2(SYS_nanosleep, &nap, NULL);
+		if (shim_request(FL_OP_DRAIN, NULL) < 0)
+			return -1;
+		at = ring_reserve(ring, size);
+	}
+	if (at < 0)
+		__atomic_store_n(
+		    &hopeless, __atomic_load_n(&ring->tail, __ATOMIC_ACQUIRE), __ATOMIC_RELAXED);
+	return at;
+}
+
+struct fl_record *shim_record_claim(enum fl_record_kind kind, uint32_t stack)
+{
+	struct fl_area *area = shim_channel.area;
+	uint32_t size = (uint32_t)sizeof(struct fl_record) + stack;
+	struct fl_record *record;
+	struct timespec now;
+	int64_t at;
+
+	size = (size + FL_RECORD_UNIT - 1) & ~(FL_RECORD_UNIT - 1);
+	at = ring_reserve(&area->ring, size);
+	if (at < 0)
+		at = ring_wait(&area->ring, size);
+	if (at < 0) {
+		__atomic_fetch_add(&area->full, 1, __ATOMIC_RELAXED);
+		return NULL;
+	}
+	record = (struct fl_record *)&area->ring.bytes[(uint64_t)at % FL_RING_BYTES];
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	record->size = size;
+	record->kind = kind;
+	record->pid = shim_channel.state->pid;
+	record->tid = (int32_t)SYS1(SYS_gettid, 0);
+	record->ts = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+	record->stack_size = 0;
+	/* Its position, until it is published, is where nobody looks for it. */
+	record->bytes = (uint64_t)at;
+	return record;
+}
+
+void shim_record_publish(struct fl_record *record, uint64_t bytes)
+{
+	uint64_t at = record->bytes, size = record->size;
+
+	record->bytes = bytes;
+	__atomic_store_n(&record->published, at + 1, __ATOMIC_RELEASE);
+	/* The one that crosses the middle wakes the monitor. */
+	if ((at ^ (at + size)) & (FL_RING_BYTES / 2))
+		shim_request(FL_OP_WAKE, NULL);
+}
+
+static void record_event(enum fl_record_kind kind, uint64_t address, uint64_t bytes)
+{
+	struct fl_record *record = shim_record_claim(kind, 0);
+
+	if (!record)
+		return;
+	record->address = address;
+	shim_record_publish(record, bytes);
+}
+
+void shim_memory_goes(enum fl_record_kind kind, uint64_t address, uint64_t size)
+{
+	if (shim_channel.area->sigbus && address % PAGE_BYTES == 0 && size)
+		record_event(kind, address, (size + PAGE_BYTES - 1) & ~(uint64_t)(PAGE_BYTES - 1));
+}
+
+/* ---- cells ---- */
+
 static struct fl_cell *cell_claim(void)
 {
 	struct fl_area *area = shim_channel.area;
@@ -151,9 +270,15 @@ static struct fl_cell *cell_claim(void)
 
 void shim_tell(enum fl_cell_kind kind, uint64_t address)
 {
-	struct fl_cell *cell = cell_claim();
+	struct fl_cell *cell;
 	struct timespec now;
 
+	if (shim_channel.area->sigbus) { /* in order with the faults */
+		record_event(
+		    kind == FL_CELL_FREED ? FL_RECORD_FREED : FL_RECORD_UNLOADED, address, 0);
+		return;
+	}
+	cell = cell_claim();
 	if (!cell) {
 		if (shim_request(FL_OP_DRAIN, NULL) < 0)
 			return;
@@ -193,6 +318,10 @@ static int attach_forked(void)
 {
 	int64_t result;
 
+	if (shim_channel.memory_uffd) { /* the parent's: it would fill the parent's pages */
+		SYS1(SYS_close, shim_channel.memory_uffd - 1);
+		shim_channel.memory_uffd = 0;
+	}
 	if (!shim_channel.area->follow)
 		return -ECANCELED;
 	result = request(FL_OP_FORKED, NULL);
@@ -227,6 +356,8 @@ void shim_attach(void)
 		result = attach_forked();
 	else
 		result = shim_hello(&shim_channel, false);
+	if (result == 0 && shim_channel.area->sigbus)
+		shim_handler_install();
 	if (result == 0 && shim_channel.area->capture_signal)
 		shim_capture_install();
 	__atomic_store_n(

@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * hooks.c: the interposed functions. Each calls the real one, translates what happened for
- * shim.h, and returns the real result with the real errno. Nothing else is exported.
- *
- * The real functions are looked up once, before the program's first allocation returns: dlsym
- * itself may call calloc, which is then served from a small static pool, and looking up inside
- * the mmap hook would deadlock allocators that map memory under their own lock.
+ * hooks.c: the interposed functions of memory, processes and modules. Each calls the real one,
+ * translates what happened for shim.h, and returns the real result with the real errno. What the
+ * search for the real ones allocates itself comes from a small static pool.
  */
 #define MALLOC_IS_OURS
 #include "../userfaultfd.h"
+#include "real.h"
 #include "shim.h"
 #include "sys.h"
 
@@ -24,7 +22,6 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-#define EXPORT	       __attribute__((visibility("default")))
 #define POOL_BYTES     65536u
 #define POOL_ALIGNMENT 16u
 #define PAGE_BYTES     4096u
@@ -33,35 +30,6 @@
 #define TMPFS_TYPE     0x01021994
 #define HUGETLBFS_TYPE 0x958458f6
 
-static struct {
-	void *(*malloc)(size_t);
-	void *(*calloc)(size_t, size_t);
-	void *(*realloc)(void *, size_t);
-	void *(*reallocarray)(void *, size_t, size_t);
-	void (*free)(void *);
-	int (*posix_memalign)(void **, size_t, size_t);
-	void *(*aligned_alloc)(size_t, size_t);
-	void *(*memalign)(size_t, size_t);
-	void *(*valloc)(size_t);
-	void *(*pvalloc)(size_t);
-	size_t (*malloc_usable_size)(void *);
-	void *(*mmap)(void *, size_t, int, int, int, off_t);
-	void *(*mremap)(void *, size_t, size_t, int, ...);
-	void *(*shmat)(int, const void *, int);
-	int (*shmdt)(const void *);
-	int (*brk)(void *);
-	void *(*sbrk)(intptr_t);
-	pid_t (*fork)(void);
-	int (*dlclose)(void *);
-	int (*ioctl)(int, unsigned long, ...);
-	bool glibc_malloc; /* chunk headers are glibc's */
-} real;
-
-static uintptr_t loader_start, loader_size; /* the dynamic linker's code */
-
-enum { UNRESOLVED, RESOLVING, RESOLVED };
-static uint32_t resolved; /* atomic */
-
 extern void *__curbrk __attribute__((weak)); /* glibc: the break, kept by brk and sbrk */
 
 void *shim_program_break(void)
@@ -69,71 +37,11 @@ void *shim_program_break(void)
 	return &__curbrk ? __curbrk : NULL;
 }
 
-extern void *__tls_get_addr(void *) __attribute__((weak)); /* the dynamic linker has it */
-extern __typeof__(_dl_find_object) _dl_find_object __attribute__((weak)); /* glibc 2.35 */
-
-static void find_loader(void)
-{
-	struct dl_find_object found;
-
-	if (!&__tls_get_addr || !&_dl_find_object ||
-	    _dl_find_object((void *)&__tls_get_addr, &found) != 0)
-		return;
-	loader_start = (uintptr_t)found.dlfo_map_start;
-	loader_size = (uintptr_t)found.dlfo_map_end - loader_start;
-}
-
-static void resolve(void)
-{
-	uint32_t expected = UNRESOLVED;
-	Dl_info allocator, libc;
-
-	if (!__atomic_compare_exchange_n(
-		&resolved, &expected, RESOLVING, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
-		return;
-#define RESOLVE(name) *(void **)&real.name = dlsym(RTLD_NEXT, #name)
-	RESOLVE(malloc);
-	RESOLVE(calloc);
-	RESOLVE(realloc);
-	RESOLVE(reallocarray);
-	RESOLVE(free);
-	RESOLVE(posix_memalign);
-	RESOLVE(aligned_alloc);
-	RESOLVE(memalign);
-	RESOLVE(valloc);
-	RESOLVE(pvalloc);
-	RESOLVE(malloc_usable_size);
-	RESOLVE(mmap);
-	RESOLVE(mremap);
-	RESOLVE(shmat);
-	RESOLVE(shmdt);
-	RESOLVE(brk);
-	RESOLVE(sbrk);
-	RESOLVE(fork);
-	RESOLVE(dlclose);
-	RESOLVE(ioctl);
-#undef RESOLVE
-	real.glibc_malloc = dladdr((void *)real.malloc, &allocator) &&
-			    dladdr((void *)real.fork, &libc) &&
-			    allocator.dli_fbase == libc.dli_fbase;
-	find_loader();
-	__atomic_store_n(&resolved, RESOLVED, __ATOMIC_RELEASE);
-}
-
-/* False while the real functions are not known: this very thread is looking them up. */
-static inline bool ready(void)
-{
-	if (__builtin_expect(__atomic_load_n(&resolved, __ATOMIC_ACQUIRE) == RESOLVED, 1))
-		return true;
-	resolve();
-	return __atomic_load_n(&resolved, __ATOMIC_ACQUIRE) == RESOLVED;
-}
-
 __attribute__((constructor)) static void start(void)
 {
 	int saved = errno;
 
-	resolve();
+	real_resolve();
 	shim_traced();
 	errno = saved;
 }
@@ -228,6 +136,19 @@ static void heap_is_known(struct heap_end end)
 	__atomic_store_n(&state->program_break, end.address, __ATOMIC_RELEASE);
 }
 
+static void break_moved(void)
+{
+	struct heap_end end;
+
+	if (!shim_traced())
+		return;
+	end = heap_end();
+	if (heap_has_moved(end)) {
+		shim_request(FL_OP_BREAK, (uint64_t[8]){end.address});
+		heap_is_known(end);
+	}
+}
+
 /* Reports the allocation itself when it is large, and what glibc mapped for it in secret. */
 static void allocated(void *pointer, size_t size, enum fl_function function)
 {
@@ -274,8 +195,27 @@ static void allocated(void *pointer, size_t size, enum fl_function function)
  */
 static inline void allocating(const void *caller)
 {
-	if (__builtin_expect((uintptr_t)caller - loader_start < loader_size, 0) && shim_traced())
+	if (__builtin_expect((uintptr_t)caller - real.loader_start < real.loader_size, 0) &&
+	    shim_traced())
 		shim_request(FL_OP_LOADED, NULL);
+}
+
+/* The mapping of a chunk that has one of its own; else its size is 0. */
+struct chunk_mapping {
+	uint64_t start, size;
+};
+
+static struct chunk_mapping chunk_mapping(const void *pointer)
+{
+	const size_t *chunk;
+
+	if (!pointer || !real.glibc_malloc)
+		return (struct chunk_mapping){0};
+	chunk = (const size_t *)pointer - 2; /* previous size, size */
+	if (!(chunk[1] & FL_CHUNK_IS_MMAPPED))
+		return (struct chunk_mapping){0};
+	return (struct chunk_mapping){
+	    (uint64_t)chunk - chunk[0], (chunk[1] & ~(size_t)7) + chunk[0]};
 }
 
 /* Before the real free: another thread may get the same address right after it. */
@@ -286,13 +226,37 @@ static void freeing(void *pointer)
 		shim_tell(FL_CELL_FREED, (uint64_t)pointer);
 }
 
+/* --mode=sigbus: the kernel does not tell of what malloc unmaps and moves. */
+static inline bool tells_itself(void)
+{
+	return __builtin_expect(shim_traced() && shim_channel.area->sigbus, 0);
+}
+
+/* Where a chunk that was about to move is now; nowhere when `pointer` has no mapping of its own. */
+static void chunk_moved(struct chunk_mapping from, const void *pointer)
+{
+	struct chunk_mapping to = chunk_mapping(pointer);
+
+	shim_request(FL_OP_REMAP, (uint64_t[8]){from.start, from.size, to.start, to.size});
+}
+
+/* Memory that libc allocates for itself it also hands to the kernel by itself, as stdio does. */
+static inline void *for_libc(void *pointer, size_t size, const void *caller)
+{
+	if (__builtin_expect(size > PAGE_BYTES, 0) && pointer &&
+	    (uintptr_t)caller - real.libc_start < real.libc_size)
+		shim_buffer(pointer, size, FL_TOUCH_WRITE | FL_TOUCH_SILENT);
+	return pointer;
+}
+
 static void mapped(void *start, size_t size, int prot, int flags, int fd, enum fl_source source)
 {
 	uint64_t argument[8] = {
 	    (uint64_t)start, size, (uint64_t)prot, (uint64_t)flags, (uint64_t)(int64_t)fd, source};
 	struct statfs fs;
 
-	if (start == MAP_FAILED || (flags & MAP_GROWSDOWN) || !shim_traced())
+	if (start == MAP_FAILED || (flags & MAP_GROWSDOWN) || !shim_traced() ||
+	    ((flags & MAP_STACK) && shim_channel.area->user_mode))
 		return;
 	/* Of files, only those in memory can be registered. */
 	if (!(flags & MAP_ANONYMOUS) && fd >= 0 &&
@@ -308,12 +272,12 @@ EXPORT void *malloc(size_t size)
 {
 	void *pointer;
 
-	if (!ready())
+	if (!real_ready())
 		return pool_take(size, 0);
 	allocating(__builtin_return_address(0));
 	pointer = real.malloc(size);
 	allocated(pointer, size, FL_MALLOC);
-	return pointer;
+	return for_libc(pointer, size, __builtin_return_address(0));
 }
 
 EXPORT void *calloc(size_t count, size_t size)
@@ -321,7 +285,7 @@ EXPORT void *calloc(size_t count, size_t size)
 	size_t bytes;
 	void *pointer;
 
-	if (!ready()) {
+	if (!real_ready()) {
 		if (__builtin_mul_overflow(count, size, &bytes)) {
 			errno = ENOMEM;
 			return NULL;
@@ -331,14 +295,15 @@ EXPORT void *calloc(size_t count, size_t size)
 	allocating(__builtin_return_address(0));
 	pointer = real.calloc(count, size);
 	allocated(pointer, count * size, FL_CALLOC);
-	return pointer;
+	return for_libc(pointer, count * size, __builtin_return_address(0));
 }
 
 static void *reallocate(void *old, size_t size, enum fl_function function)
 {
+	struct chunk_mapping before = {0};
 	void *pointer;
 
-	if (in_pool(old) || !ready()) {
+	if (in_pool(old) || !real_ready()) {
 		size_t old_size = old ? pool_size(old) : 0;
 
 		pointer = malloc(size);
@@ -347,7 +312,13 @@ static void *reallocate(void *old, size_t size, enum fl_function function)
 		return pointer;
 	}
 	freeing(old);
+	if (tells_itself())
+		before = chunk_mapping(old);
+	if (before.size)
+		shim_memory_goes(FL_RECORD_MOVES, before.start, before.size);
 	pointer = real.realloc(old, size);
+	if (before.size) /* one that could not be resized stays */
+		chunk_moved(before, !pointer && size ? old : pointer);
 	if (!pointer && old && size) /* the old one stays */
 		allocated(old, real.malloc_usable_size(old), function);
 	else
@@ -373,9 +344,19 @@ EXPORT void *reallocarray(void *old, size_t count, size_t size)
 
 EXPORT void free(void *pointer)
 {
-	if (in_pool(pointer) || !ready())
+	struct chunk_mapping mapping;
+
+	if (in_pool(pointer) || !real_ready())
 		return;
 	freeing(pointer);
+	if (tells_itself()) {
+		mapping = chunk_mapping(pointer);
+		if (mapping.size)
+			shim_memory_goes(FL_RECORD_UNMAP, mapping.start, mapping.size);
+		real.free(pointer);
+		break_moved(); /* it may have trimmed the heap */
+		return;
+	}
 	real.free(pointer);
 }
 
@@ -383,7 +364,7 @@ EXPORT int posix_memalign(void **pointer, size_t alignment, size_t size)
 {
 	int result;
 
-	if (!ready()) {
+	if (!real_ready()) {
 		void *taken;
 		int saved = errno;
 
@@ -406,7 +387,7 @@ EXPORT void *aligned_alloc(size_t alignment, size_t size)
 {
 	void *pointer;
 
-	if (!ready())
+	if (!real_ready())
 		return pool_take(size, alignment);
 	pointer = real.aligned_alloc(alignment, size);
 	allocated(pointer, size, FL_ALIGNED_ALLOC);
@@ -417,7 +398,7 @@ EXPORT void *memalign(size_t alignment, size_t size)
 {
 	void *pointer;
 
-	if (!ready())
+	if (!real_ready())
 		return pool_take(size, alignment);
 	pointer = real.memalign(alignment, size);
 	allocated(pointer, size, FL_MEMALIGN);
@@ -428,7 +409,7 @@ EXPORT void *valloc(size_t size)
 {
 	void *pointer;
 
-	if (!ready())
+	if (!real_ready())
 		return pool_take(size, PAGE_BYTES);
 	pointer = real.valloc(size);
 	allocated(pointer, size, FL_VALLOC);
@@ -440,7 +421,7 @@ EXPORT void *pvalloc(size_t size)
 	size_t rounded = (size + PAGE_BYTES - 1) & ~(size_t)(PAGE_BYTES - 1);
 	void *pointer;
 
-	if (!ready())
+	if (!real_ready())
 		return pool_take(rounded, PAGE_BYTES);
 	pointer = real.pvalloc(size);
 	allocated(pointer, rounded, FL_PVALLOC);
@@ -452,7 +433,7 @@ EXPORT size_t malloc_usable_size(void *pointer)
 {
 	if (in_pool(pointer))
 		return pool_size(pointer);
-	return ready() ? real.malloc_usable_size(pointer) : 0;
+	return real_ready() ? real.malloc_usable_size(pointer) : 0;
 }
 
 /* ---- mappings ---- */
@@ -461,7 +442,7 @@ static void *map(void *hint, size_t size, int prot, int flags, int fd, off_t off
 {
 	long result;
 
-	if (__atomic_load_n(&resolved, __ATOMIC_ACQUIRE) == RESOLVED && real.mmap)
+	if (__atomic_load_n(&real_state, __ATOMIC_ACQUIRE) == REAL_RESOLVED)
 		return real.mmap(hint, size, prot, flags, fd, offset);
 	result = SYS6(SYS_mmap, hint, size, prot, flags, fd, offset);
 	if (result < 0 && result > -4096) {
@@ -490,16 +471,55 @@ EXPORT void *mmap(void *hint, size_t size, int prot, int flags, int fd, off_t of
 EXPORT void *mmap64(void *hint, size_t size, int prot, int flags, int fd, off_t offset)
     __attribute__((alias("mmap")));
 
+EXPORT int munmap(void *start, size_t size)
+{
+	int saved = errno;
+
+	if (!real_ready()) {
+		long result = SYS2(SYS_munmap, start, size);
+
+		if (result < 0)
+			errno = (int)-result;
+		return result < 0 ? -1 : 0;
+	}
+	if (tells_itself())
+		shim_memory_goes(FL_RECORD_UNMAP, (uint64_t)start, size);
+	errno = saved;
+	return real.munmap(start, size);
+}
+
+EXPORT int madvise(void *start, size_t size, int advice)
+{
+	if (!real_ready()) {
+		errno = EAGAIN;
+		return -1;
+	}
+	switch (advice) {
+	case MADV_POPULATE_READ:
+		shim_buffer(start, size, 0);
+		break;
+	case MADV_POPULATE_WRITE:
+		shim_buffer(start, size, FL_TOUCH_WRITE);
+		break;
+	case MADV_DONTNEED:
+	case MADV_FREE:
+	case MADV_REMOVE:
+		if (tells_itself())
+			shim_memory_goes(FL_RECORD_REMOVE, (uint64_t)start, size);
+	}
+	return real.madvise(start, size, advice);
+}
+
 EXPORT void *mremap(void *old, size_t old_size, size_t new_size, int flags, ...)
 {
-	uint64_t argument[8] = {(uint64_t)old, old_size, 0, new_size};
+	uint64_t argument[8] = {(uint64_t)old, old_size, 0, new_size, (uint64_t)flags};
 	va_list rest;
 	void *start, *fixed;
 
 	va_start(rest, flags);
 	fixed = va_arg(rest, void *);
 	va_end(rest);
-	if (!ready()) {
+	if (!real_ready()) {
 		long result = SYS5(SYS_mremap, old, old_size, new_size, flags, fixed);
 
 		if (result < 0 && result > -4096) {
@@ -508,9 +528,12 @@ EXPORT void *mremap(void *old, size_t old_size, size_t new_size, int flags, ...)
 		}
 		return (void *)result;
 	}
+	if (tells_itself())
+		shim_memory_goes(FL_RECORD_MOVES, (uint64_t)old, old_size);
 	start = real.mremap(old, old_size, new_size, flags, fixed);
-	if (start != MAP_FAILED && shim_traced()) {
-		argument[2] = (uint64_t)start;
+	if (shim_traced() && (start != MAP_FAILED || shim_channel.area->sigbus)) {
+		argument[2] = (uint64_t)(start != MAP_FAILED ? start : old);
+		argument[3] = start != MAP_FAILED ? new_size : old_size;
 		shim_request(FL_OP_REMAP, argument);
 	}
 	return start;
@@ -520,7 +543,7 @@ EXPORT void *shmat(int id, const void *hint, int flags)
 {
 	void *start;
 
-	if (!ready()) {
+	if (!real_ready()) {
 		errno = ENOMEM;
 		return (void *)-1;
 	}
@@ -537,7 +560,7 @@ EXPORT void *shmat(int id, const void *hint, int flags)
 
 EXPORT int shmdt(const void *start)
 {
-	if (!ready()) {
+	if (!real_ready()) {
 		errno = EINVAL;
 		return -1;
 	}
@@ -546,24 +569,11 @@ EXPORT int shmdt(const void *start)
 	return real.shmdt(start);
 }
 
-static void break_moved(void)
-{
-	struct heap_end end;
-
-	if (!shim_traced())
-		return;
-	end = heap_end();
-	if (heap_has_moved(end)) {
-		shim_request(FL_OP_BREAK, (uint64_t[8]){end.address});
-		heap_is_known(end);
-	}
-}
-
 EXPORT int brk(void *address)
 {
 	int result;
 
-	if (!ready()) {
+	if (!real_ready()) {
 		errno = ENOMEM;
 		return -1;
 	}
@@ -576,7 +586,7 @@ EXPORT void *sbrk(intptr_t increment)
 {
 	void *result;
 
-	if (!ready()) {
+	if (!real_ready()) {
 		errno = ENOMEM;
 		return (void *)-1;
 	}
@@ -596,7 +606,7 @@ EXPORT int ioctl(int fd, unsigned long request, ...)
 	va_start(rest, request);
 	argument = va_arg(rest, void *);
 	va_end(rest);
-	if (!ready()) {
+	if (!real_ready()) {
 		long result = SYS3(SYS_ioctl, fd, request, argument);
 
 		if (result < 0)
@@ -608,6 +618,9 @@ EXPORT int ioctl(int fd, unsigned long request, ...)
 		uint64_t range[8] = {r->range.start, r->range.len};
 
 		shim_request(FL_OP_YIELD, range);
+	} else { /* older requests say neither size nor direction */
+		shim_buffer(argument, _IOC_SIZE(request) ? _IOC_SIZE(request) : sizeof(int),
+		    FL_TOUCH_EITHER);
 	}
 	return real.ioctl(fd, request, argument);
 }
@@ -616,7 +629,7 @@ EXPORT pid_t fork(void)
 {
 	pid_t pid;
 
-	if (!ready()) {
+	if (!real_ready()) {
 		errno = EAGAIN;
 		return -1;
 	}
@@ -631,7 +644,7 @@ EXPORT int dlclose(void *handle)
 {
 	int result;
 
-	if (!ready())
+	if (!real_ready())
 		return -1;
 	result = real.dlclose(handle);
 	if (shim_traced())

@@ -31,6 +31,7 @@ struct shim_state {
 	int32_t pid;
 	uint64_t program_break; /* the last one that the monitor knows, atomic */
 	uint32_t break_shrunk;	/* fl_area's at that time, atomic */
+	int32_t memory_uffd;	/* --mode=sigbus: descriptor + 1 of our pages' userfaultfd, or 0 */
 };
 
 struct shim_channel {
@@ -38,6 +39,7 @@ struct shim_channel {
 	struct fl_area *area;
 	uint8_t *doorbell;
 	uint32_t doorbell_next; /* atomic */
+	int32_t memory_uffd;	/* the same, which a forked child closes */
 };
 extern struct shim_channel shim_channel;
 
@@ -59,7 +61,8 @@ static inline bool shim_traced(void)
 	return state && __atomic_load_n(&state->status, __ATOMIC_ACQUIRE) == SHIM_ATTACHED;
 }
 
-/* Sends a request and waits for it: its result, or -ENOTCONN when nobody answers. */
+/* Sends a request and waits for it: its result; -ENOTCONN when nobody answers; -EBUSY when nobody
+   took others for so long that this one found no room. */
 int64_t shim_request(enum fl_op op, const uint64_t argument[8]);
 
 /* Claims a slot that explains what the thread is about to do; NULL when none is free. */
@@ -69,12 +72,37 @@ void shim_withdraw(struct fl_slot *slot);
 /* Puts an event where the monitor will take it before it handles the next fault. */
 void shim_tell(enum fl_cell_kind kind, uint64_t address);
 
-/* start.c: finds or starts the monitor, sends hello. 0 or negative errno. `registers` may be
-   NULL. */
+/*
+ * Claims and publishes a record with room for `stack` bytes: --mode=sigbus. Claiming gives NULL
+ * when the ring is full and the monitor does not empty it; that is counted. `bytes` is the
+ * record's.
+ */
+struct fl_record *shim_record_claim(enum fl_record_kind kind, uint32_t stack);
+void shim_record_publish(struct fl_record *record, uint64_t bytes);
+
+/* Says that memory goes, where the kernel does not: --mode=sigbus. */
+void shim_memory_goes(enum fl_record_kind kind, uint64_t address, uint64_t size);
+
+/* start.c: finds or starts the monitor, sends hello. 0 or negative errno. */
 int shim_hello(struct shim_channel *channel, bool forked);
 
 /* capture.c: installs the handler for --capture=signal, unless the program has its own. */
 void shim_capture_install(void);
+
+/* handler.c: installs the SIGBUS handler of --mode=sigbus, in front of the program's own. */
+void shim_handler_install(void);
+
+/*
+ * buffers.c: what lies at [start, start + size) is about to be used by the kernel, which cannot
+ * wait for pages (fl_area.user_mode): has those served that are missing. `touch`: FL_TOUCH_ bits.
+ */
+void shim_buffer(const void *start, size_t size, unsigned touch);
+
+/* True when the kernel must find every page of a buffer there. */
+static inline bool shim_is_user_mode(void)
+{
+	return shim_traced() && shim_channel.area->user_mode;
+}
 
 /* The break as libc knows it, without a system call; NULL when libc has none. */
 void *shim_program_break(void);

@@ -18,6 +18,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -29,6 +30,7 @@
 #define VARIABLES_MAX 4096
 #define MONITOR_NAME  "faultline-monitor"
 #define STARTER_FD    3
+#define KEPT_FD_MAX   1024
 
 extern char **environ;
 
@@ -318,12 +320,17 @@ static int monitor_connect(const char *name)
 	return (int)fd;
 }
 
-/* By the system call, or by the device for users whom the administrator let use it. */
-static int userfaultfd_open(void)
+/*
+ * By the system call, or by the device for users whom the administrator let use it. `user_mode`:
+ * one that anybody may have, because the kernel's own accesses do not wait for it.
+ */
+static int userfaultfd_open(bool user_mode)
 {
-	long fd = SYS1(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK), device;
+	long fd = SYS1(
+		 SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK | (user_mode ? UFFD_USER_MODE_ONLY : 0)),
+	     device;
 
-	if (fd >= 0)
+	if (fd >= 0 || user_mode)
 		return (int)fd;
 	device = SYS4(SYS_openat, AT_FDCWD, "/dev/userfaultfd", O_RDWR | O_CLOEXEC, 0);
 	if (device < 0)
@@ -333,23 +340,64 @@ static int userfaultfd_open(void)
 	return (int)fd;
 }
 
-static int send_hello(int socket, const struct fl_hello *hello, int fd)
+/* The descriptors of a hello, `which` being FL_HELLO_ bits; what cannot be opened leaves -1. */
+struct descriptors {
+	uint32_t which;
+	int uffd[2]; /* of the doorbell, and of all memory unless there is a second; its own */
+};
+
+static void descriptors_close(struct descriptors *d)
 {
+	for (int i = 0; i < 2; i++)
+		if (d->uffd[i] >= 0)
+			SYS1(SYS_close, d->uffd[i]);
+	d->uffd[0] = d->uffd[1] = -1;
+}
+
+/* Those that the monitor wants; at first a plain one, or what this user may have. */
+static int descriptors_open(struct descriptors *d, uint32_t wanted, bool first)
+{
+	int count = wanted & FL_HELLO_SIGBUS ? 2 : 1;
+
+	*d = (struct descriptors){wanted, {-1, -1}};
+	for (int i = 0; i < count; i++) {
+		d->uffd[i] = userfaultfd_open(d->which & FL_HELLO_USER_MODE);
+		if (d->uffd[i] < 0 && first && !(d->which & FL_HELLO_USER_MODE)) {
+			int refused = d->uffd[i];
+
+			d->which |= FL_HELLO_USER_MODE;
+			d->uffd[i] = userfaultfd_open(true);
+			if (d->uffd[i] < 0)
+				d->uffd[i] = refused;
+		}
+		if (d->uffd[i] < 0) {
+			int error = d->uffd[i];
+
+			descriptors_close(d);
+			return error;
+		}
+	}
+	return 0;
+}
+
+static int send_hello(int socket, const struct fl_hello *hello, const struct descriptors *d)
+{
+	size_t count = d->uffd[1] >= 0 ? 2 : 1;
 	struct iovec part = {(void *)hello, sizeof(*hello)};
 	union {
 		struct cmsghdr header;
-		char space[CMSG_SPACE(sizeof(int))];
+		char space[CMSG_SPACE(2 * sizeof(int))];
 	} control = {{0}};
 	struct msghdr message = {.msg_iov = &part,
 	    .msg_iovlen = 1,
 	    .msg_control = &control,
-	    .msg_controllen = sizeof(control)};
+	    .msg_controllen = CMSG_SPACE(count * sizeof(int))};
 	long result;
 
 	control.header.cmsg_level = SOL_SOCKET;
 	control.header.cmsg_type = SCM_RIGHTS;
-	control.header.cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(&control.header), &fd, sizeof(fd));
+	control.header.cmsg_len = CMSG_LEN(count * sizeof(int));
+	memcpy(CMSG_DATA(&control.header), d->uffd, count * sizeof(int));
 	do
 		result = SYS3(SYS_sendmsg, socket, &message, MSG_NOSIGNAL);
 	while (result == -EINTR);
@@ -410,62 +458,91 @@ static int map_area(struct shim_channel *channel, int fd)
 	return 0;
 }
 
-int shim_hello(struct shim_channel *channel, bool forked)
+/* The handler's own userfaultfd, where a program is least likely to want the number. */
+static void keep_memory_uffd(struct shim_channel *channel, struct descriptors *d)
+{
+	struct rlimit files = {0};
+	long high, limit;
+
+	SYS2(SYS_getrlimit, RLIMIT_NOFILE, &files);
+	limit = files.rlim_cur < KEPT_FD_MAX ? (long)files.rlim_cur : KEPT_FD_MAX;
+	high = SYS3(SYS_fcntl, d->uffd[1], F_DUPFD_CLOEXEC, limit > 32 ? limit - 32 : 0);
+	if (high >= 0) {
+		SYS1(SYS_close, d->uffd[1]);
+		d->uffd[1] = (int)high;
+	}
+	channel->memory_uffd = channel->state->memory_uffd = d->uffd[1] + 1;
+	d->uffd[1] = -1;
+}
+
+/* One hello with these descriptors, to the monitor of that name. */
+static int hello_once(struct shim_channel *channel, bool forked, const char *name,
+    struct descriptors *d, struct fl_welcome *welcome)
 {
 	struct fl_hello hello = {.version = FL_PROTOCOL_VERSION,
 	    .forked = forked,
 	    .pid = channel->state->pid,
+	    .descriptors = d->which,
 	    .program_break = channel->state->program_break,
-	    .state = (uint64_t)channel->state};
-	struct fl_welcome welcome = {0};
-	const char *name = variable(FL_MONITOR_VARIABLE);
-	char own_name[64] = "", error[TEXT_MAX] = "";
-	int uffd, socket = -1, area_fd = -1, result;
+	    .state = (uint64_t)channel->state,
+	    .doorbell = (uint64_t)channel->doorbell,
+	    .doorbell_size = FL_DOORBELL_PAGES * 4096};
+	int area_fd = -1, result, socket = monitor_connect(name);
 
-	uffd = userfaultfd_open();
-	if (uffd < 0) {
-		if (!name)
-			say("the kernel refuses userfaultfd here; not traced "
-			    "(`faultline check` tells what would permit it)");
-		return uffd;
-	}
-	result = create_doorbell(channel);
-	if (result < 0)
-		goto out;
-	hello.doorbell = (uint64_t)channel->doorbell;
-	hello.doorbell_size = FL_DOORBELL_PAGES * 4096;
+	if (socket < 0)
+		return socket;
 	SYS_REGISTERS(&hello.registers);
-
-	if (name) {
-		socket = monitor_connect(name);
-	} else if (!forked) { /* only preloaded */
-		result = start_monitor(own_name, sizeof(own_name), error, sizeof(error));
-		if (result < 0)
-			goto out;
-		socket = monitor_connect(own_name);
-	}
-	if (socket < 0) {
-		result = socket;
-		goto out;
-	}
-	result = send_hello(socket, &hello, uffd);
+	result = send_hello(socket, &hello, d);
 	if (result == 0)
-		result = receive_welcome(socket, &welcome, &area_fd);
-	if (result == 0 && welcome.status < 0) {
-		welcome.text[sizeof(welcome.text) - 1] = '\0';
-		append(error, error + sizeof(error), welcome.text);
-		result = welcome.status;
-	}
+		result = receive_welcome(socket, welcome, &area_fd);
+	SYS1(SYS_close, socket);
+	if (result == 0)
+		result = welcome->status;
 	if (result == 0)
 		result = map_area(channel, area_fd);
 	else if (area_fd >= 0)
 		SYS1(SYS_close, area_fd);
-	if (result == 0) /* Yama lets only descendants be read otherwise */
+	return result;
+}
+
+int shim_hello(struct shim_channel *channel, bool forked)
+{
+	struct fl_welcome welcome = {0};
+	struct descriptors descriptors;
+	const char *name = variable(FL_MONITOR_VARIABLE);
+	char own_name[64] = "", error[TEXT_MAX] = "";
+	int result = descriptors_open(&descriptors, 0, true);
+
+	if (result < 0) {
+		if (!name)
+			say("the kernel refuses userfaultfd here; not traced "
+			    "(`faultline check` tells what would permit it)");
+		return result;
+	}
+	result = create_doorbell(channel);
+	if (result == 0 && !name) { /* only preloaded */
+		result = forked ? -ENOTCONN
+				: start_monitor(own_name, sizeof(own_name), error, sizeof(error));
+		name = own_name;
+	}
+	if (result == 0)
+		result = hello_once(channel, forked, name, &descriptors, &welcome);
+	if (result == -EAGAIN) {
+		descriptors_close(&descriptors);
+		result = descriptors_open(&descriptors, welcome.descriptors, false);
+		if (result == 0)
+			result = hello_once(channel, forked, name, &descriptors, &welcome);
+	}
+	if (result == 0) {
+		/* Yama lets only descendants be read otherwise */
 		SYS2(SYS_prctl, PR_SET_PTRACER, welcome.monitor_pid);
-out:
-	if (socket >= 0)
-		SYS1(SYS_close, socket);
-	SYS1(SYS_close, uffd);
+		if (channel->area->sigbus)
+			keep_memory_uffd(channel, &descriptors);
+	} else if (welcome.status < 0) {
+		welcome.text[sizeof(welcome.text) - 1] = '\0';
+		append(error, error + sizeof(error), welcome.text);
+	}
+	descriptors_close(&descriptors);
 	if (result < 0 && error[0])
 		say(error);
 	return result;

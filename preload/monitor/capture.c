@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: MIT */
+/* capture.c: the three ways to a sleeping thread's registers and stack. */
+#include "capture.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define PAGE_BYTES	 UINT64_C(4096)
+#define RUNNING_WAIT_NS	 500000u
+#define SIGNAL_WAIT_NS	 20000000u
+#define STACK_NEAR_BYTES (256u << 10)
+#define SIGNAL_FAILURES	 16u /* a thread that never answers is not asked any more */
+
+size_t capture_read_more(void *context, uint64_t address, void *to, size_t size)
+{
+	return remote_read(context, address, to, size);
+}
+
+ssize_t capture_read_file(const char *path, char *text, size_t size)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t got;
+
+	if (fd < 0)
+		return -errno;
+	got = read(fd, text, size - 1);
+	close(fd);
+	if (got >= 0)
+		text[got] = '\0';
+	return got;
+}
+
+/* /proc/TID/syscall gives a blocked thread's stack and instruction pointers, and whether it is
+   inside a system call (proc_pid_syscall(5)). A thread with a signal to take does not sleep, and
+   repeats its message until it is served. */
+static bool capture_by_proc(
+    struct process *p, uint64_t page, enum fault_kind kind, int32_t tid, struct capture *c)
+{
+	char path[64], text[256];
+	const char *words[9];
+	uint64_t until = service_now() + RUNNING_WAIT_NS;
+	int count = 0;
+
+	snprintf(path, sizeof(path), "/proc/%d/syscall", tid);
+	for (;;) { /* the message comes a moment before the thread sleeps */
+		if (capture_read_file(path, text, sizeof(text)) <= 0)
+			return false;
+		if (strncmp(text, "running", 7) != 0)
+			break;
+		c->outdated = kind != FAULT_WRITE_PROTECT && remote_is_present(p->pid, page);
+		if (c->outdated || service_now() > until)
+			return false;
+	}
+	for (char *save, *word = strtok_r(text, " \n", &save); word && count < 9;
+	     word = strtok_r(NULL, " \n", &save))
+		words[count++] = word;
+	if (count < 3)
+		return false;
+	c->origin = strcmp(words[0], "-1") == 0 ? ORIGIN_USER : ORIGIN_KERNEL;
+	memset(&c->registers, 0, sizeof(c->registers));
+	c->registers.r[ARCH_SP] = strtoull(words[count - 2], NULL, 16);
+	c->registers.r[ARCH_IP] = strtoull(words[count - 1], NULL, 16);
+	c->has_registers = true;
+	return true;
+}
+
+/* Whether the thread would run our handler now: the signal is caught and not blocked. */
+static bool takes_signal(int32_t tid)
+{
+	char path[64], text[4096];
+	uint64_t blocked, caught, bit = UINT64_C(1) << (FL_CAPTURE_SIGNAL_NUMBER - 1);
+	const char *b, *c;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", tid);
+	if (capture_read_file(path, text, sizeof(text)) <= 0 || !(b = strstr(text, "\nSigBlk:")) ||
+	    !(c = strstr(text, "\nSigCgt:")) || sscanf(b + 8, "%" SCNx64, &blocked) != 1 ||
+	    sscanf(c + 8, "%" SCNx64, &caught) != 1)
+		return false;
+	return (caught & bit) && !(blocked & bit);
+}
+
+/*
+ * True when the thread runs on the stack that it had before: a signal's frame takes kilobytes,
+ * and an alternate signal stack, or another one that the program made, may not have them.
+ */
+static bool on_own_stack(struct thread *thread, uint64_t sp)
+{
+	uint64_t home = thread->home_sp ? thread->home_sp : sp;
+	bool near = sp > home ? sp - home < STACK_NEAR_BYTES : home - sp < STACK_NEAR_BYTES;
+
+	if (near)
+		thread->home_sp = sp;
+	return near;
+}
+
+/*
+ * Only for a fault in user mode: inside a system call the handler would not run until the page
+ * is there (Linux commit dfa37dc3fc1f), and could turn the call into EINTR. The wait is short,
+ * for the handler's own stack may need a page that only we can serve.
+ */
+static void capture_by_signal(struct service *s, struct process *p, int32_t tid, struct capture *c)
+{
+	struct thread *thread = thread_slot(s, p->pid, tid);
+	siginfo_t info = {.si_signo = FL_CAPTURE_SIGNAL_NUMBER, .si_code = SI_QUEUE};
+	uint64_t until;
+
+	if (!thread || thread->signal_failures >= SIGNAL_FAILURES || c->origin != ORIGIN_USER ||
+	    !p->shared || !on_own_stack(thread, c->registers.r[ARCH_SP]) || !takes_signal(tid))
+		return;
+	if (syscall(SYS_rt_tgsigqueueinfo, p->pid, tid, FL_CAPTURE_SIGNAL_NUMBER, &info) < 0)
+		return;
+	until = service_now() + SIGNAL_WAIT_NS;
+	do
+		if (request_take_captured(p, tid, &c->registers)) {
+			c->has_registers = true;
+			thread->signal_failures = 0;
+			return;
+		}
+	while (service_now() < until);
+	thread->signal_failures++;
+}
+
+/* The sample of this very fault: the thread's last one; or, when a signal handler of the program
+   has interrupted the wait and faulted elsewhere, an older one. */
+static const struct perf_sample *find_sample(
+    struct service *s, struct process *p, uint64_t address, int32_t tid)
+{
+	static struct perf_sample older;
+	struct thread *thread = thread_known(s, tid);
+	uint64_t page = address & ~(PAGE_BYTES - 1);
+
+	if (thread && thread->sampled && (thread->sample.addr & ~(PAGE_BYTES - 1)) == page)
+		return &thread->sample;
+	if (perf_find_sample(s->perf, p->pid, page, page + PAGE_BYTES, &older) &&
+	    older.tid == tid && (!thread || older.ts > thread->served_ns))
+		return &older;
+	return NULL;
+}
+
+void capture_fault(struct service *s, struct process *p, uint64_t address, enum fault_kind kind,
+    int32_t tid, struct capture *c)
+{
+	const struct perf_sample *sample;
+
+	*c = (struct capture){
+	    .view = {.more = capture_read_more, .context = p, .extra = s->stack_extra}};
+	if (s->capture == FL_CAPTURE_NONE) {
+		c->ts = service_now();
+		return;
+	}
+	sample = s->perf ? find_sample(s, p, address, tid) : NULL;
+	if (sample) {
+		c->ts = sample->ts;
+		c->sampled = true;
+		c->origin = sample->kernel ? ORIGIN_KERNEL : ORIGIN_USER;
+		c->has_registers = sample->has_registers;
+		c->registers = sample->registers;
+		c->view.start = sample->registers.r[ARCH_SP];
+		c->view.bytes = sample->stack;
+		c->view.size = sample->stack_size;
+	}
+	if (!c->has_registers) {
+		uint64_t page = address & ~(PAGE_BYTES - 1);
+
+		if (!c->ts)
+			c->ts = service_now();
+		if (capture_by_proc(p, page, kind, tid, c) && s->capture == FL_CAPTURE_SIGNAL)
+			capture_by_signal(s, p, tid, c);
+	}
+}

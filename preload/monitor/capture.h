@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+/* capture.h: who faulted where: the registers and the stack of a thread that waits for a page. */
+#ifndef FAULTLINE_CAPTURE_H
+#define FAULTLINE_CAPTURE_H
+
+#include "service.h"
+
+/* What is known of the thread at its fault. */
+struct capture {
+	bool has_registers;
+	struct registers registers;
+	struct stack_view view;
+	enum fault_origin origin;
+	uint64_t ts;
+	bool sampled;
+	bool outdated; /* the thread runs and has its page: the message is of a fault served already
+			*/
+};
+
+/* Before the page is served; by perf's sample, by a signal to the thread, or from /proc. */
+void capture_fault(struct service *s, struct process *p, uint64_t address, enum fault_kind kind,
+    int32_t tid, struct capture *c);
+
+/* stack_view.more: `context` is the process. */
+size_t capture_read_more(void *context, uint64_t address, void *to, size_t size);
+
+/* A file of /proc as a string; its length, or a negative errno. */
+ssize_t capture_read_file(const char *path, char *text, size_t size);
+
+#endif

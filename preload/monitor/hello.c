@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: MIT */
+/* hello.c: how a shim announces its process (protocol.h), and what it gets. */
+#include "service.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define PAGE_BYTES 4096u
+
+static int area_create(struct service *s, struct shared_area **shared, int *fd)
+{
+	struct shared_area *made = calloc(1, sizeof(*made));
+	int error = -ENOMEM;
+
+	*fd = -1;
+	if (!made)
+		return -ENOMEM;
+	*fd = memfd_create("faultline", MFD_CLOEXEC);
+	if (*fd < 0 || ftruncate(*fd, sizeof(*made->area)) < 0)
+		goto fail_errno;
+	made->area = mmap(NULL, sizeof(*made->area), PROT_READ | PROT_WRITE, MAP_SHARED, *fd, 0);
+	if (made->area == MAP_FAILED)
+		goto fail_errno;
+	made->references = 1;
+	made->ring_hopeless = UINT64_MAX;
+	made->area->version = FL_PROTOCOL_VERSION;
+	made->area->capture_signal =
+	    s->capture == FL_CAPTURE_SIGNAL && s->options.mode != FL_MODE_SIGBUS;
+	made->area->follow = s->options.follow;
+	made->area->sources = s->options.sources;
+	made->area->alloc_threshold = s->options.alloc_threshold;
+	made->area->sigbus = s->options.mode == FL_MODE_SIGBUS;
+	made->area->user_mode = s->user_mode;
+	made->area->stack_bytes = s->capture == FL_CAPTURE_NONE ? 0 : FL_RECORD_STACK;
+	made->area->coarse = s->options.granularity > PAGE_BYTES;
+	*shared = made;
+	return 0;
+fail_errno:
+	error = -errno;
+	if (*fd >= 0)
+		close(*fd);
+	free(made);
+	return error;
+}
+
+/* The userfaultfds of a process that says hello; -1 where there is none. */
+struct descriptors {
+	int doorbell; /* and of its memory, unless that has its own */
+	int memory;
+};
+
+static void descriptors_close(struct descriptors *d)
+{
+	if (d->doorbell >= 0)
+		close(d->doorbell);
+	if (d->memory >= 0)
+		close(d->memory);
+	d->doorbell = d->memory = -1;
+}
+
+static int receive_hello(int socket, struct fl_hello *hello, struct descriptors *d, int32_t *pid)
+{
+	struct iovec part = {hello, sizeof(*hello)};
+	union {
+		struct cmsghdr header;
+		char space[CMSG_SPACE(2 * sizeof(int))];
+	} control;
+	struct msghdr message = {.msg_iov = &part,
+	    .msg_iovlen = 1,
+	    .msg_control = &control,
+	    .msg_controllen = sizeof(control)};
+	struct timeval patience = {.tv_sec = 2};
+	struct ucred peer;
+	socklen_t size = sizeof(peer);
+	const struct cmsghdr *header;
+	ssize_t got;
+
+	setsockopt(socket, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+	got = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
+	if (got < 0)
+		return -errno;
+	header = CMSG_FIRSTHDR(&message);
+	if (header && header->cmsg_type == SCM_RIGHTS) {
+		memcpy(&d->doorbell, CMSG_DATA(header), sizeof(int));
+		if (header->cmsg_len >= CMSG_LEN(2 * sizeof(int)))
+			memcpy(&d->memory, CMSG_DATA(header) + sizeof(int), sizeof(int));
+	}
+	if (got != (ssize_t)sizeof(*hello) || hello->version != FL_PROTOCOL_VERSION ||
+	    d->doorbell < 0)
+		return -EPROTO;
+	if (getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0)
+		return -errno;
+	*pid = peer.pid;
+	return 0;
+}
+
+static void send_welcome(int socket, const struct fl_welcome *welcome, int fd)
+{
+	struct iovec part = {(void *)welcome, sizeof(*welcome)};
+	union {
+		struct cmsghdr header;
+		char space[CMSG_SPACE(sizeof(int))];
+	} control = {0};
+	struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+
+	if (fd >= 0) {
+		message.msg_control = &control;
+		message.msg_controllen = sizeof(control);
+		control.header.cmsg_level = SOL_SOCKET;
+		control.header.cmsg_type = SCM_RIGHTS;
+		control.header.cmsg_len = CMSG_LEN(sizeof(int));
+		memcpy(CMSG_DATA(&control.header), &fd, sizeof(fd));
+	}
+	while (sendmsg(socket, &message, MSG_NOSIGNAL) < 0 && errno == EINTR)
+		continue;
+}
+
+/* Finds or makes the process that says hello, and writes its line. */
+static struct process *greet(struct service *s, const struct fl_hello *hello, int32_t pid,
+    struct descriptors *d, struct process **parent_of_fork, uint64_t ts)
+{
+	struct process *p = process_by_pid(s, pid), *parent = NULL;
+	bool known = p != NULL;
+
+	if (known) { /* exec: the old image's memory is gone */
+		process_reset(s, p, REGION_END_EXEC, ts);
+		p->uffd = d->doorbell;
+		p->space = space_create();
+		p->exec_pending = false;
+		service_watch(s, p->uffd, (uint64_t)p);
+	} else {
+		p = process_create(s, pid, d->doorbell);
+		if (!p)
+			return NULL;
+	}
+	p->memory_uffd = d->memory >= 0 ? d->memory : d->doorbell;
+	d->doorbell = d->memory = -1; /* the process's now */
+	if (known) {
+		process_tell(s, p, PROCESS_EXEC, ts);
+	} else if (pid == s->root_pid || s->process_count == 1) {
+		process_tell(s, p, PROCESS_START, ts);
+	} else {
+		process_tell(s, p, PROCESS_FORK, ts);
+		if (hello->forked)
+			parent = process_by_pid(s, p->ppid);
+		else
+			process_tell(s, p, PROCESS_EXEC, ts);
+	}
+	if (parent) { /* the parent's region names hold for what was inherited */
+		space_release(p->space);
+		p->space = space_share(parent->space);
+	}
+	*parent_of_fork = parent;
+	return p;
+}
+
+/* The descriptors that this recording needs. */
+static uint32_t wanted(const struct service *s)
+{
+	return (s->options.unprivileged ? FL_HELLO_USER_MODE : 0) |
+	       (s->options.mode == FL_MODE_SIGBUS ? FL_HELLO_SIGBUS : 0);
+}
+
+/* Agrees with the kernel what both do, and registers the doorbell. */
+static int prepare(struct service *s, const struct fl_hello *hello, const struct descriptors *d,
+    uint64_t *features)
+{
+	uint64_t doorbell = d->memory >= 0 ? UFFD_FEATURE_THREAD_ID : s->features, ioctls;
+	int error = uffd_negotiate(d->doorbell, doorbell, features);
+
+	if (error == 0 && d->memory >= 0)
+		error = uffd_negotiate(d->memory, s->features, features);
+	return error < 0 ? error
+			 : uffd_register(d->doorbell, hello->doorbell, hello->doorbell_size,
+			       UFFDIO_REGISTER_MODE_MISSING, &ioctls);
+}
+
+static int attach(struct service *s, const struct fl_hello *hello, int32_t pid,
+    struct descriptors *d, int *area_fd)
+{
+	uint64_t features, ts = service_now();
+	struct shared_area *shared = NULL;
+	struct process *p, *parent;
+	int error;
+
+	if (!s->options.follow && s->attached_any)
+		return -ECANCELED;
+	if (hello->descriptors != wanted(s))
+		return hello->descriptors == FL_HELLO_USER_MODE && !s->options.unprivileged
+			   ? -EPERM
+			   : -EAGAIN;
+	if (s->capture == FL_CAPTURE_PERF)
+		service_cover(s, pid);
+	error = prepare(s, hello, d, &features);
+	if (error < 0)
+		return error;
+	error = area_create(s, &shared, area_fd);
+	if (error < 0)
+		return error;
+	p = greet(s, hello, pid, d, &parent, ts);
+	if (!p || !p->space) {
+		shared_area_release(shared);
+		return -ENOMEM;
+	}
+	p->shared = shared;
+	p->features = features;
+	p->doorbell = hello->doorbell;
+	p->doorbell_end = hello->doorbell + hello->doorbell_size;
+	p->state = hello->state;
+	p->program_break = hello->program_break;
+	thread_get(s, p, pid, ts);
+	if (parent)
+		region_inherit(s, p, parent);
+	region_add_mapped(
+	    s, p, &(struct region_origin){.source = FL_SOURCE_COUNT, .tid = pid, .ts = ts});
+	return 0;
+}
+
+/* Why the process runs on untraced; nothing where only a child of others is concerned. */
+static void explain(struct fl_welcome *welcome, int32_t pid, bool first)
+{
+	if (welcome->status == -EPERM && !first)
+		return;
+	if (welcome->status == -EPERM)
+		snprintf(welcome->text, sizeof(welcome->text),
+		    "the kernel refuses userfaultfd here; not traced (`faultline check` tells what "
+		    "would permit it, and FAULTLINE_UNPRIVILEGED=1 does without)");
+	else
+		snprintf(welcome->text, sizeof(welcome->text),
+		    "process %d cannot be traced: %s; it runs on untraced", pid,
+		    welcome->status == -EPROTO
+			? "its libfaultline.so is of another version than the monitor"
+			: strerror(-welcome->status));
+}
+
+void hello_accept(struct service *s)
+{
+	struct fl_welcome welcome = {.monitor_pid = getpid(), .descriptors = wanted(s)};
+	struct descriptors descriptors = {-1, -1};
+	struct fl_hello hello = {0};
+	int socket, area_fd = -1;
+	int32_t pid = 0;
+
+	socket = accept4(s->listen_fd, NULL, NULL, SOCK_CLOEXEC);
+	if (socket < 0)
+		return;
+	welcome.status = receive_hello(socket, &hello, &descriptors, &pid);
+	if (welcome.status == 0)
+		welcome.status = attach(s, &hello, pid, &descriptors, &area_fd);
+	if (welcome.status < 0 && welcome.status != -ECANCELED && welcome.status != -EAGAIN)
+		explain(&welcome, pid, !s->attached_any);
+	send_welcome(socket, &welcome, area_fd);
+	close(socket);
+	if (area_fd >= 0)
+		close(area_fd);
+	descriptors_close(&descriptors);
+}

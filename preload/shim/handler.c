@@ -1,0 +1,523 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * handler.c: --mode=sigbus: the thread that touches a missing page serves itself. The kernel sends
+ * it SIGBUS; the handler fills the page, leaves a record with registers and stack in the ring, and
+ * the instruction runs again. Also what makes that possible: SIGBUS is never blocked, the program's
+ * own handler for it comes after ours, and no stack lies in memory that is traced.
+ *
+ * The handler runs in any thread at any instruction, on whatever stack is in use: raw system calls,
+ * no locks, little stack.
+ */
+#include "../userfaultfd.h"
+#include "real.h"
+#include "shim.h"
+#include "sys.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <ucontext.h>
+
+#define PAGE_BYTES     4096u
+#define BUS_BIT	       (UINT64_C(1) << (SIGBUS - 1))
+#define DETACHED_TRIES 20 /* milliseconds */
+#define WRITE_BIT      2  /* of a page fault's error code: AMD64 manual, volume 2, 8.4.2 */
+
+/* Where a stack ends: so near below the thread's own block, or the main thread's first frame, that
+   nothing else fits between (pthread_create(3): no stack is smaller than 16 KiB). */
+#define NEAR_THREAD (12u << 10)
+#define NEAR_MAIN   (1u << 20)
+#define STACK_MAX   (64u << 20)
+
+extern void *__libc_stack_end __attribute__((weak)); /* glibc: the first frame */
+
+static const uint8_t zeros[PAGE_BYTES] __attribute__((aligned(PAGE_BYTES)));
+
+/* What the program believes of SIGBUS. */
+static struct sigaction own_action; /* the program's; SIG_DFL unless it says otherwise */
+static uint64_t masks_bus;	    /* bit for each signal whose handler blocks SIGBUS, atomic */
+static __thread bool blocks_bus;    /* this thread */
+static uint32_t installed;	    /* atomic */
+
+/* ---- filling ---- */
+
+static bool is_sigbus(void)
+{
+	return __atomic_load_n(&installed, __ATOMIC_ACQUIRE) && shim_channel.area &&
+	       shim_channel.area->sigbus;
+}
+
+/* 0; -EEXIST: the page is there already; or another error: it is none that can be filled so. */
+static long fill(uint64_t page, bool write)
+{
+	int fd = shim_channel.state->memory_uffd - 1;
+	struct uffdio_copy copy = {.dst = page, .src = (uint64_t)zeros, .len = PAGE_BYTES};
+	struct uffdio_zeropage zero = {.range = {page, PAGE_BYTES}};
+
+	if (fd < 0)
+		return -EBADF;
+	return write ? SYS3(SYS_ioctl, fd, UFFDIO_COPY, &copy)
+		     : SYS3(SYS_ioctl, fd, UFFDIO_ZEROPAGE, &zero);
+}
+
+/* ---- the record ---- */
+
+/* How much of the stack to copy, and whether it is known to be there in one piece. */
+static uint32_t stack_extent(uint64_t sp, bool *certain)
+{
+	uint64_t thread = (uint64_t)__builtin_thread_pointer(), end;
+	uint64_t main_end = &__libc_stack_end ? (uint64_t)__libc_stack_end : 0;
+	uint32_t most = shim_channel.area->stack_bytes;
+
+	*certain = true;
+	if (main_end - sp < NEAR_MAIN) {
+		end = main_end;
+	} else if (thread - sp < STACK_MAX) {
+		*certain = thread - sp < NEAR_THREAD;
+		end = thread + 512;
+	} else {
+		*certain = false;
+		end = sp + most;
+	}
+	return end - sp < most ? (uint32_t)(end - sp) : most;
+}
+
+static void copy_stack(struct fl_record *record, uint64_t sp, uint32_t size, bool certain)
+{
+	struct iovec to = {record->stack, size}, pieces[FL_RECORD_STACK / PAGE_BYTES + 1];
+	unsigned count = 0;
+	long got;
+
+	if (certain) {
+		memcpy(record->stack, (const void *)sp, size);
+		record->stack_size = size;
+		return;
+	}
+	/* A read stops at the first piece that is not there, so pieces are pages. */
+	for (uint64_t at = sp, end = sp + size; at < end; count++) {
+		uint64_t next = (at & ~(uint64_t)(PAGE_BYTES - 1)) + PAGE_BYTES;
+
+		next = next < end ? next : end;
+		pieces[count] = (struct iovec){(void *)at, next - at};
+		at = next;
+	}
+	got = SYS6(SYS_process_vm_readv, record->pid, &to, 1, pieces, count, 0);
+	record->stack_size = got > 0 ? (uint32_t)got : 0;
+}
+
+/* What the record of a fault is claimed with. */
+struct captured {
+	uint64_t address;
+	bool write, certain;
+	uint32_t stack_size;
+	const greg_t *g;
+};
+
+static struct fl_record *claim(const struct captured *c)
+{
+	return shim_record_claim(FL_RECORD_FAULT, c->stack_size);
+}
+
+static void publish(struct fl_record *record, const struct captured *c, uint64_t bytes)
+{
+	const greg_t *g = c->g;
+
+	if (!record)
+		return;
+	record->address = c->address;
+	record->write = c->write;
+	record->registers = (struct fl_registers){.ip = (uint64_t)g[REG_RIP],
+	    .sp = (uint64_t)g[REG_RSP],
+	    .bp = (uint64_t)g[REG_RBP],
+	    .bx = (uint64_t)g[REG_RBX],
+	    .r12 = (uint64_t)g[REG_R12],
+	    .r13 = (uint64_t)g[REG_R13],
+	    .r14 = (uint64_t)g[REG_R14],
+	    .r15 = (uint64_t)g[REG_R15]};
+	if (c->stack_size)
+		copy_stack(record, record->registers.sp, c->stack_size, c->certain);
+	shim_record_publish(record, bytes);
+}
+
+/*
+ * The record is claimed before the page is filled: a monitor that finds the page there finds its
+ * record, too, and does not take the page for one that the kernel filled.
+ */
+static int64_t fill_and_record(const struct captured *c)
+{
+	uint64_t page = c->address & ~(uint64_t)(PAGE_BYTES - 1);
+	struct fl_record *record = claim(c);
+	int64_t result = shim_channel.area->coarse ? -EBADF : fill(page, c->write);
+
+	if (result == 0) {
+		publish(record, c, PAGE_BYTES);
+		return PAGE_BYTES;
+	}
+	if (record) {
+		record->kind = FL_RECORD_PAD;
+		shim_record_publish(record, 0);
+	}
+	if (result == -EEXIST)
+		return result;
+	/* Huge pages, blocks, a program that closed our descriptor; or no page of ours. */
+	result = shim_request(FL_OP_SERVE, (uint64_t[8]){page, c->write});
+	if (result > 0)
+		publish(claim(c), c, (uint64_t)result);
+	return result;
+}
+
+/* ---- the handler ---- */
+
+/*
+ * A touch that nobody can serve is tried once more: another thread may just have ended the tracing
+ * of that page. The same touch again is the program's own bus error. After the monitor's death the
+ * kernel may take a moment to give memory back whose descriptor the program has closed.
+ */
+static bool try_again(uint64_t address, uint64_t ip)
+{
+	static struct {
+		uint64_t touch;
+		uint32_t count;
+	} tried[64];
+	const struct timespec nap = {.tv_nsec = 1000000};
+	uint32_t status = __atomic_load_n(&shim_channel.state->status, __ATOMIC_ACQUIRE);
+	uint32_t at = (uint32_t)SYS1(SYS_gettid, 0) % 64;
+	uint64_t touch = address ^ (ip << 1) ^ 1;
+
+	if (__atomic_exchange_n(&tried[at].touch, touch, __ATOMIC_RELAXED) != touch) {
+		__atomic_store_n(&tried[at].count, 0, __ATOMIC_RELAXED);
+		return true;
+	}
+	if (status == SHIM_DETACHED &&
+	    __atomic_add_fetch(&tried[at].count, 1, __ATOMIC_RELAXED) < DETACHED_TRIES) {
+		SYS2(SYS_nanosleep, &nap, NULL);
+		return true;
+	}
+	__atomic_store_n(&tried[at].touch, 0, __ATOMIC_RELAXED);
+	return false;
+}
+
+/*
+ * Without a monitor the memory stays registered as long as our descriptor lives: pages are filled
+ * and not told. One that cannot be filled so, such as a huge page, is given back to the kernel.
+ */
+static int64_t fill_alone(uint64_t address, bool write)
+{
+	static const uint64_t sizes[] = {PAGE_BYTES, UINT64_C(2) << 20, UINT64_C(1) << 30};
+	uint64_t page = address & ~(uint64_t)(PAGE_BYTES - 1);
+	int64_t result = fill(page, write);
+
+	for (size_t i = 0; i < 3 && result < 0 && result != -EEXIST; i++) {
+		struct uffdio_range range = {address & ~(sizes[i] - 1), sizes[i]};
+
+		result =
+		    SYS3(SYS_ioctl, shim_channel.state->memory_uffd - 1, UFFDIO_UNREGISTER, &range);
+	}
+	return result < 0 ? result : PAGE_BYTES;
+}
+
+/* True when the program can go on. */
+static bool serve(const siginfo_t *info, const greg_t *g)
+{
+	struct captured c = {
+	    .address = (uint64_t)info->si_addr, .write = g[REG_ERR] & WRITE_BIT, .g = g};
+	int64_t bytes = -ENOTCONN;
+	uint32_t status;
+
+	if (info->si_code != BUS_ADRERR)
+		return false;
+	status = __atomic_load_n(&shim_channel.state->status, __ATOMIC_ACQUIRE);
+	if (status == SHIM_ATTACHED || status == SHIM_ATTACHING) {
+		c.stack_size = stack_extent((uint64_t)g[REG_RSP], &c.certain);
+		bytes = fill_and_record(&c);
+	}
+	if (bytes == -ENOTCONN)
+		bytes = fill_alone(c.address, c.write);
+	return bytes > 0 || bytes == -EEXIST || bytes == -EAGAIN ||
+	       try_again(c.address, (uint64_t)g[REG_RIP]);
+}
+
+/* What the program wants to happen at a SIGBUS of its own. */
+static void pass_on(int number, siginfo_t *info, void *context)
+{
+	struct sigaction action = own_action;
+	bool sent = info->si_code <= 0;
+	uint64_t mask, before;
+
+	if (action.sa_handler == SIG_IGN && sent)
+		return;
+	if (action.sa_handler == SIG_DFL || action.sa_handler == SIG_IGN) {
+		struct sys_sigaction none = {0};
+
+		/* It happens again, or is sent again, and ends the program as it would have. */
+		SYS4(SYS_rt_sigaction, SIGBUS, &none, 0, sizeof(none.mask));
+		if (sent)
+			SYS3(SYS_tgkill, SYS1(SYS_getpid, 0), SYS1(SYS_gettid, 0), SIGBUS);
+		return;
+	}
+	if (action.sa_flags & SA_RESETHAND)
+		own_action.sa_handler = SIG_DFL;
+	/* Ours blocks every signal; the program's blocks what it asked for. */
+	memcpy(&mask, &action.sa_mask, sizeof(mask));
+	memcpy(&before, &((ucontext_t *)context)->uc_sigmask, sizeof(before));
+	mask = (mask | before) & ~BUS_BIT;
+	SYS4(SYS_rt_sigprocmask, SIG_SETMASK, &mask, 0, sizeof(mask));
+	action.sa_sigaction(number, info, context);
+}
+
+static void on_bus_error(int number, siginfo_t *info, void *context)
+{
+	if (!serve(info, ((ucontext_t *)context)->uc_mcontext.gregs))
+		pass_on(number, info, context);
+}
+
+/*
+ * With the flags of the program's own: on which stack, whether calls are restarted. No other
+ * handler may come between and jump away from a record that is claimed.
+ */
+static int install(void)
+{
+	struct sigaction action = {.sa_sigaction = on_bus_error,
+	    .sa_flags =
+		SA_SIGINFO | SA_NODEFER | (own_action.sa_flags & (SA_ONSTACK | SA_RESTART))};
+
+	sigfillset(&action.sa_mask);
+	return real.sigaction(SIGBUS, &action, NULL);
+}
+
+static void unblock(void)
+{
+	uint64_t bus = BUS_BIT;
+
+	SYS4(SYS_rt_sigprocmask, SIG_UNBLOCK, &bus, 0, sizeof(bus));
+}
+
+void shim_handler_install(void)
+{
+	int saved = errno;
+
+	if (!__atomic_load_n(&installed, __ATOMIC_ACQUIRE)) /* else inherited by a forked child */
+		real.sigaction(SIGBUS, NULL, &own_action);
+	(void)*(const volatile uint8_t *)zeros;
+	install();
+	__atomic_store_n(&installed, 1, __ATOMIC_RELEASE);
+	unblock();
+	errno = saved;
+}
+
+/* ---- which signals are blocked ---- */
+
+/* A copy of `mask` that leaves SIGBUS through; `mask` itself where that changes nothing. */
+static const sigset_t *let_through(const sigset_t *mask, sigset_t *copy)
+{
+	if (!mask || !is_sigbus() || !sigismember(mask, SIGBUS))
+		return mask;
+	*copy = *mask;
+	sigdelset(copy, SIGBUS);
+	return copy;
+}
+
+static int change_mask(
+    int (*change)(int, const sigset_t *, sigset_t *), int how, const sigset_t *mask, sigset_t *old)
+{
+	bool before = blocks_bus, named;
+	sigset_t copy, wanted;
+	int result;
+
+	if (!is_sigbus())
+		return change(how, mask, old);
+	if (mask)
+		wanted = *mask; /* it may be `old` as well */
+	named = mask && sigismember(mask, SIGBUS);
+	result = change(how, mask ? let_through(&wanted, &copy) : NULL, old);
+	if (result != 0)
+		return result;
+	if (old && before)
+		sigaddset(old, SIGBUS);
+	if (mask && how == SIG_SETMASK)
+		blocks_bus = named;
+	else if (named)
+		blocks_bus = how == SIG_BLOCK;
+	return 0;
+}
+
+EXPORT int sigprocmask(int how, const sigset_t *mask, sigset_t *old)
+{
+	if (!real_ready())
+		return -1;
+	return change_mask(real.sigprocmask, how, mask, old);
+}
+
+EXPORT int pthread_sigmask(int how, const sigset_t *mask, sigset_t *old)
+{
+	if (!real_ready())
+		return EAGAIN;
+	return change_mask(real.pthread_sigmask, how, mask, old);
+}
+
+EXPORT int sigsuspend(const sigset_t *mask)
+{
+	sigset_t copy;
+
+	if (!real_ready())
+		return -1;
+	return real.sigsuspend(let_through(mask, &copy));
+}
+
+EXPORT int ppoll(
+    struct pollfd *fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask)
+{
+	sigset_t copy;
+
+	if (!real_ready())
+		return -1;
+	shim_buffer(fds, count * sizeof(*fds), 0);
+	return real.ppoll(fds, count, timeout, let_through(mask, &copy));
+}
+
+EXPORT int pselect(int count, fd_set *in, fd_set *out, fd_set *except,
+    const struct timespec *timeout, const sigset_t *mask)
+{
+	sigset_t copy;
+
+	if (!real_ready())
+		return -1;
+	return real.pselect(count, in, out, except, timeout, let_through(mask, &copy));
+}
+
+EXPORT int epoll_pwait(
+    int fd, struct epoll_event *events, int count, int timeout, const sigset_t *mask)
+{
+	sigset_t copy;
+
+	if (!real_ready())
+		return -1;
+	if (count > 0)
+		shim_buffer(events, (size_t)count * sizeof(*events), FL_TOUCH_WRITE);
+	return real.epoll_pwait(fd, events, count, timeout, let_through(mask, &copy));
+}
+
+/* ---- the program's own handlers ---- */
+
+/* What the program asks of SIGBUS itself is only noted; ours stays in front. */
+static int note_action(const struct sigaction *action, struct sigaction *old)
+{
+	struct sigaction before = own_action;
+
+	if (action) {
+		own_action = *action;
+		if (install() != 0)
+			return -1;
+	}
+	if (old)
+		*old = before;
+	return 0;
+}
+
+EXPORT int sigaction(int number, const struct sigaction *action, struct sigaction *old)
+{
+	uint64_t bit = UINT64_C(1) << ((unsigned)(number - 1) % 64);
+	struct sigaction copy;
+	bool masked;
+	int result;
+
+	if (!real_ready())
+		return -1;
+	if (!is_sigbus())
+		return real.sigaction(number, action, old);
+	if (number == SIGBUS)
+		return note_action(action, old);
+	masked = __atomic_load_n(&masks_bus, __ATOMIC_ACQUIRE) & bit;
+	if (action) {
+		copy = *action;
+		if (sigismember(&copy.sa_mask, SIGBUS))
+			__atomic_fetch_or(&masks_bus, bit, __ATOMIC_ACQ_REL);
+		else
+			__atomic_fetch_and(&masks_bus, ~bit, __ATOMIC_ACQ_REL);
+		sigdelset(&copy.sa_mask, SIGBUS);
+	}
+	result = real.sigaction(number, action ? &copy : NULL, old);
+	if (result == 0 && old && masked)
+		sigaddset(&old->sa_mask, SIGBUS);
+	return result;
+}
+
+EXPORT sighandler_t signal(int number, sighandler_t handler)
+{
+	struct sigaction action = {.sa_handler = handler, .sa_flags = SA_RESTART}, old;
+
+	if (!real_ready())
+		return SIG_ERR;
+	if (number != SIGBUS || !is_sigbus())
+		return real.signal(number, handler);
+	return note_action(&action, &old) == 0 ? old.sa_handler : SIG_ERR;
+}
+
+/* ---- stacks ---- */
+
+/* The kernel puts a signal's frame on the stack, and would not wait for a page of it. */
+static void becomes_stack(const void *start, size_t size)
+{
+	if (start && size && shim_is_user_mode())
+		shim_request(FL_OP_STACK, (uint64_t[8]){(uint64_t)start, size});
+}
+
+EXPORT int sigaltstack(const stack_t *stack, stack_t *old)
+{
+	if (!real_ready())
+		return -1;
+	if (stack && !(stack->ss_flags & SS_DISABLE))
+		becomes_stack(stack->ss_sp, stack->ss_size);
+	return real.sigaltstack(stack, old);
+}
+
+EXPORT int pthread_create(
+    pthread_t *thread, const pthread_attr_t *attributes, void *(*start)(void *), void *argument)
+{
+	void *stack = NULL;
+	size_t size = 0;
+
+	if (!real_ready())
+		return EAGAIN;
+	/* Attributes that hold no stack say that one ends at 0. */
+	if (attributes && shim_is_user_mode() &&
+	    pthread_attr_getstack(attributes, &stack, &size) == 0 && (uintptr_t)stack + size != 0)
+		becomes_stack(stack, size);
+	return real.pthread_create(thread, attributes, start, argument);
+}
+
+__attribute__((used)) static void context_made(const ucontext_t *context)
+{
+	int saved = errno;
+
+	if (real_ready())
+		becomes_stack(context->uc_stack.ss_sp, context->uc_stack.ss_size);
+	errno = saved;
+}
+
+/* A stack for clone is given by its end; nobody says how large it is. */
+__attribute__((used)) static void clone_stack(int (*function)(void *), const char *end)
+{
+	int saved = errno;
+
+	(void)function;
+	if (real_ready() && end && shim_is_user_mode())
+		shim_request(FL_OP_STACK, (uint64_t[8]){(uint64_t)end - 1, 0});
+	errno = saved;
+}
+
+#define UNUSED __attribute__((unused))
+
+EXPORT __attribute__((naked)) void makecontext(
+    UNUSED ucontext_t *context, UNUSED void (*function)(void), UNUSED int count, ...)
+{
+	REAL_FORWARD("", context_made, makecontext, 0);
+}
+
+EXPORT __attribute__((naked)) int clone(UNUSED int (*function)(void *), UNUSED void *stack,
+    UNUSED int flags, UNUSED void *argument, ...)
+{
+	REAL_FORWARD("", clone_stack, clone, 0);
+}
