@@ -24,7 +24,6 @@
 #include <unistd.h>
 
 #define SETTINGS_LIMIT 64
-#define MIB	       (1024.0 * 1024.0)
 
 extern char **environ;
 
@@ -153,22 +152,15 @@ static void name_socket(char *name, size_t size)
 	unsigned char bytes[8];
 	if (getrandom(bytes, sizeof(bytes), 0) != (ssize_t)sizeof(bytes))
 		memset(bytes, 0, sizeof(bytes));
-	int used = snprintf(name, size, "faultline-%d-", (int)getpid());
+	int used = snprintf(name, size, FL_SOCKET_PREFIX "%d-", (int)getpid());
 	for (size_t i = 0; i < sizeof(bytes); i++)
 		used += snprintf(name + used, size - (size_t)used, "%02x", bytes[i]);
 }
 
 static void tell_totals(const struct fl_launch_message *totals)
 {
-	char processes[48] = "", lost[64] = "";
-	if (totals->processes > 1)
-		snprintf(processes, sizeof(processes), " in %u processes", totals->processes);
-	if (totals->lost > 0)
-		snprintf(
-		    lost, sizeof(lost), "; %llu not recorded", (unsigned long long)totals->lost);
-	message("%llu faults, %.2f MiB, %.2f s%s; trace in %s%s",
-	    (unsigned long long)totals->faults, (double)totals->bytes / MIB,
-	    (double)totals->duration_ns / 1e9, processes, totals->text, lost);
+	char text[FL_TOTALS_SIZE];
+	message("%s", monitor_process_totals(totals, text, sizeof(text)));
 }
 
 static int exit_status(int wait_status)

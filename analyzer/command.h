@@ -23,7 +23,7 @@ enum {
 };
 
 /* What stands after the options: for the parser and for completion. */
-enum operand { OPERAND_NONE, OPERAND_PROGRAM, OPERAND_TRACE, OPERAND_COMMAND };
+enum operand { OPERAND_NONE, OPERAND_PROGRAM, OPERAND_TRACE, OPERAND_COMMAND, OPERAND_PROCESS };
 
 struct command {
 	const char *name;
@@ -38,7 +38,7 @@ struct command {
 	int (*run)(const struct command *command, int argc, char **argv);
 };
 
-extern const struct command record_command, report_command, check_command;
+extern const struct command record_command, stop_command, report_command, check_command;
 
 /* The rows of main.c, ended by one without a name. */
 extern const struct command *const command_table[];

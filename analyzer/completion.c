@@ -139,20 +139,28 @@ void completion_print(void)
 	static const char *const operands[] = {
 	    [OPERAND_PROGRAM] = "-c",
 	    [OPERAND_TRACE] = "-f",
-	    [OPERAND_COMMAND] = NULL,
+	    [OPERAND_COMMAND] = "commands",
+	    [OPERAND_PROCESS] = "recordings",
 	};
 	for (const struct command *const *row = command_table; *row; row++) {
 		if ((*row)->operand == OPERAND_NONE)
 			continue;
-		printf("\t%s) operand='%s' ;;\n", (*row)->name,
-		    (*row)->operand == OPERAND_COMMAND ? "-W" : operands[(*row)->operand]);
+		printf("\t%s) operand='%s' ;;\n", (*row)->name, operands[(*row)->operand]);
 	}
 	printf("\tesac\n"
 	       "\tcase $operand in\n"
-	       "\t-W)\n\t\tmapfile -t COMPREPLY < <(compgen -W '");
+	       "\tcommands)\n\t\tmapfile -t COMPREPLY < <(compgen -W '");
 	for (const struct command *const *row = command_table; *row; row++)
 		printf("%s ", (*row)->name);
 	printf("' -- \"$word\")\n\t\t;;\n"
+	       "\trecordings)\n"
+	       "\t\tlocal comm name pids=()\n"
+	       "\t\tfor comm in /proc/[0-9]*/comm; do\n"
+	       "\t\t\tread -r name 2>/dev/null <\"$comm\" && [[ $name == faultline ]] &&\n"
+	       "\t\t\t\tcomm=${comm%%/comm} && pids+=(\"${comm#/proc/}\")\n"
+	       "\t\tdone\n"
+	       "\t\tmapfile -t COMPREPLY < <(compgen -W \"${pids[*]}\" -- \"$word\")\n"
+	       "\t\t;;\n"
 	       "\t-?)\n"
 	       "\t\tmapfile -t COMPREPLY < <(compgen \"$operand\" -- \"$word\")\n"
 	       "\t\tcompopt -o filenames 2>/dev/null\n"

@@ -42,6 +42,7 @@ static const struct command completion_command = {
 
 const struct command *const command_table[] = {
     &record_command,
+    &stop_command,
     &report_command,
     &check_command,
     &help_command,

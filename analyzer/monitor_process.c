@@ -16,6 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#define MIB	      (1024.0 * 1024.0)
 #define STARTER_FD    3 /* the monitor's end of the socket, in the monitor */
 #define OWN_ARGUMENTS 6 /* words of the monitor's command before those of the program's */
 
@@ -112,6 +113,20 @@ void monitor_process_root_exited(struct monitor_process *monitor)
 	struct fl_launch_message message = {.kind = FL_LAUNCH_ROOT_EXITED};
 	if (monitor->socket >= 0)
 		send(monitor->socket, &message, sizeof(message), MSG_NOSIGNAL);
+}
+
+const char *monitor_process_totals(const struct fl_launch_message *totals, char *text, size_t size)
+{
+	char processes[48] = "", lost[64] = "";
+	if (totals->processes > 1)
+		snprintf(processes, sizeof(processes), " in %u processes", totals->processes);
+	if (totals->lost > 0)
+		snprintf(
+		    lost, sizeof(lost), "; %llu not recorded", (unsigned long long)totals->lost);
+	snprintf(text, size, "%llu faults, %.2f MiB, %.2f s%s; trace in %s%s",
+	    (unsigned long long)totals->faults, (double)totals->bytes / MIB,
+	    (double)totals->duration_ns / 1e9, processes, totals->text, lost);
+	return text;
 }
 
 int monitor_process_wait(struct monitor_process *monitor)

@@ -7,6 +7,7 @@
 
 #include "../preload/launch.h"
 
+#include <stddef.h>
 #include <sys/types.h>
 
 struct monitor_process {
@@ -27,6 +28,13 @@ int monitor_process_receive(struct monitor_process *monitor, struct fl_launch_me
 
 /* Says that the program has ended. Failures show as a hang-up later. */
 void monitor_process_root_exited(struct monitor_process *monitor);
+
+/*
+ * What FL_LAUNCH_FINISHED tells, in words, written to `text` of `size` bytes, which is returned.
+ * FL_TOTALS_SIZE is enough.
+ */
+#define FL_TOTALS_SIZE (sizeof(struct fl_launch_message) + 256)
+const char *monitor_process_totals(const struct fl_launch_message *totals, char *text, size_t size);
 
 /* Hangs up and waits for the monitor's end. Returns its wait status, -1 when there was none. */
 int monitor_process_wait(struct monitor_process *monitor);

@@ -17,6 +17,11 @@
  * FL_LAUNCH_ERROR and exits. `faultline record` sends FL_LAUNCH_ROOT_EXITED when its child has
  * ended (a hang-up means the same); the monitor ends when no traced process is left after that,
  * and sends FL_LAUNCH_FINISHED after the trace's last line has reached its file.
+ *
+ * `faultline stop` connects to NAME and sends one FL_LAUNCH_STOP. The monitor answers
+ * FL_LAUNCH_READY at once, ends the tracing and answers FL_LAUNCH_FINISHED; or just FL_LAUNCH_ERROR
+ * with `status`: -ESRCH: the process is none of this recording, -EPERM: the recording is another
+ * user's, -EBUSY: too many asked already.
  */
 #ifndef FAULTLINE_LAUNCH_H
 #define FAULTLINE_LAUNCH_H
@@ -24,6 +29,7 @@
 #include <stdint.h>
 
 #define FL_MONITOR_VARIABLE "FAULTLINE_MONITOR"
+#define FL_SOCKET_PREFIX    "faultline-" /* of each NAME */
 
 enum fl_launch_kind {
 	FL_LAUNCH_READY = 1,   /* monitor: go ahead */
@@ -31,16 +37,19 @@ enum fl_launch_kind {
 	FL_LAUNCH_WARNING,     /* monitor: text is a line for the user */
 	FL_LAUNCH_FINISHED,    /* monitor: totals are final; text is the trace's path */
 	FL_LAUNCH_ROOT_EXITED, /* starter: the program has ended */
+	FL_LAUNCH_STOP,	       /* `faultline stop`: end the recording that `pid` is part of */
 };
 
 struct fl_launch_message {
 	uint32_t kind;
 	uint32_t processes;   /* that were traced */
+	int32_t pid;	      /* FL_LAUNCH_STOP */
+	int32_t status;	      /* FL_LAUNCH_ERROR in answer to it: negative errno */
 	uint64_t faults;      /* written to the trace */
 	uint64_t bytes;	      /* of memory that the faults brought in */
 	uint64_t lost;	      /* what the trace lacks */
 	uint64_t duration_ns; /* from the first process's start */
-	char text[4056];      /* NUL-terminated, without a newline */
+	char text[4048];      /* NUL-terminated, without a newline */
 };
 _Static_assert(sizeof(struct fl_launch_message) == 4096, "one packet, one page");
 

@@ -18,6 +18,7 @@
 
 #define VARIABLE_PREFIX "FAULTLINE_"
 #define ALL_SOURCES	((1u << FL_SOURCE_COUNT) - 1)
+#define SECONDS_LIMIT	1000000000u
 
 static const char *const mode_names[] = {
     [FL_MODE_MISSING] = "missing",
@@ -231,6 +232,36 @@ static int parse_without(struct fl_options *options, const char *value, char *er
 	return 0;
 }
 
+/* A decimal number of seconds, to the nanosecond. */
+static int parse_seconds(uint64_t *ns, uint64_t least, const char *value, char *error, size_t size)
+{
+	uint64_t whole = 0, part = 0, unit = 1000000000;
+	const char *at = value;
+
+	for (; isdigit((unsigned char)*at) && whole < SECONDS_LIMIT; at++)
+		whole = whole * 10 + (uint64_t)(*at - '0');
+	if (at > value && *at == '.')
+		for (at++; isdigit((unsigned char)*at) && unit > 1; at++)
+			part += (uint64_t)(*at - '0') * (unit /= 10);
+	if (at == value || *at != '\0' || whole > SECONDS_LIMIT ||
+	    whole * 1000000000 + part < least) {
+		snprintf(error, size, "must be a number of seconds such as 10 or 0.5");
+		return -EINVAL;
+	}
+	*ns = whole * 1000000000 + part;
+	return 0;
+}
+
+static int parse_delay(struct fl_options *options, const char *value, char *error, size_t size)
+{
+	return parse_seconds(&options->delay_ns, 0, value, error, size);
+}
+
+static int parse_duration(struct fl_options *options, const char *value, char *error, size_t size)
+{
+	return parse_seconds(&options->duration_ns, 1, value, error, size);
+}
+
 static int parse_switch(bool *setting, const char *value, char *error, size_t size)
 {
 	if (strcmp(value, "0") != 0 && strcmp(value, "1") != 0) {
@@ -307,6 +338,18 @@ const struct fl_option fl_option_table[] = {
 	.shown_default = "all",
 	.help = "kinds of memory to trace, with commas between",
 	.parse = parse_sources},
+    {.flag = "delay",
+	.variable = "FAULTLINE_DELAY",
+	.argument = "SECONDS",
+	.shown_default = "0",
+	.help = "begin to trace after so long",
+	.parse = parse_delay},
+    {.flag = "duration",
+	.variable = "FAULTLINE_DURATION",
+	.argument = "SECONDS",
+	.shown_default = "to the end",
+	.help = "end tracing after so long; the program goes on",
+	.parse = parse_duration},
     {.flag = "no-follow",
 	.variable = "FAULTLINE_FOLLOW",
 	.flag_value = "0",

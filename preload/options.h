@@ -48,6 +48,8 @@ struct fl_options {
 	bool follow;	      /* children and exec */
 	bool quiet;	      /* no closing line */
 	uint64_t without;     /* userfaultfd features to do without */
+	uint64_t delay_ns;    /* from the start of the recording to that of tracing */
+	uint64_t duration_ns; /* of tracing; 0: to the end */
 	bool unprivileged;    /* by what the kernel grants to anybody */
 	bool verify_stacks;   /* compare unwind rules with libunwind on every stack */
 };

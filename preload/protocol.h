@@ -179,8 +179,10 @@ struct fl_area {
 	uint32_t user_mode;	  /* 1: the kernel cannot wait for pages: FL_OP_TOUCH comes first */
 	uint32_t stack_bytes;	  /* of each stack to copy into records */
 	uint32_t coarse;	  /* 1: FL_OP_SERVE serves every fault, more than a page at once */
+	uint32_t paused; /* monitor: 1: nothing is registered yet, report nothing, atomic */
+	uint32_t ended;	 /* monitor: 1: nothing is registered any more, and never again, atomic */
 	uint32_t pad1;
-	uint64_t pad[9];
+	uint64_t pad[8];
 	/* Bases of malloc arenas that are registered, atomic: shim looks up, monitor writes. */
 	uint64_t arenas[FL_ARENAS];
 	struct fl_slot slots[FL_SLOTS];

@@ -21,7 +21,7 @@ same_sets() {
 }
 
 @test "man: every option in --help is in the page, and the other way round" {
-	for command in record report check; do
+	for command in record stop report check; do
 		options_of_help "$command" >"help of $command"
 		options_of_page "faultline-$command.1" >"page of $command"
 		same_sets "help of $command" "page of $command"
@@ -32,7 +32,7 @@ same_sets() {
 }
 
 @test "man: every short option is in the page, and the other way round" {
-	for command in record report check; do
+	for command in record stop report check; do
 		"$FAULTLINE" "$command" --help | sed -nE 's/^ +(-[A-Za-z]), --.*/\1/p' | sort >help
 		sed -nE 's/^\.It Fl ([A-Za-z]) ,.*/-\1/p' "$TOP/man/faultline-$command.1" | sort >page
 		same_sets help page
@@ -58,7 +58,7 @@ same_sets() {
 
 @test "man: the completion script knows every option" {
 	"$FAULTLINE" completion >script
-	for command in record report check; do
+	for command in record stop report check; do
 		for option in $(options_of_help "$command"); do
 			grep -qF -e "${option%%=*}" script || fail "$command: no $option"
 		done

@@ -21,10 +21,10 @@ refuses() {
 	[[ $output =~ ^faultline\ [0-9]+\.[0-9]+\.[0-9]+ ]]
 	run_faultline --help
 	local command
-	for command in record report check help completion; do
+	for command in record stop report check help completion; do
 		grep -q "^  $command " stdout
 	done
-	for command in record report check help completion; do
+	for command in record stop report check help completion; do
 		run_faultline "$command" --help
 		grep -q "^usage: faultline $command" stdout
 		awk 'length > 80 { print; bad = 1 } END { exit bad }' stdout
@@ -68,6 +68,10 @@ refuses() {
 	refuses 125 "--granularity=3K: must be a power of two from 4K to 2M" record --granularity=3K touch started
 	refuses 125 "--granularity=4M: must be" record --granularity=4M touch started
 	refuses 125 "--sources=brk,hep: must be all, or a list" record --sources=brk,hep touch started
+	refuses 125 "--delay=soon: must be a number of seconds" record --delay=soon touch started
+	refuses 125 "--delay=-1: must be" record --delay=-1 touch started
+	refuses 125 "--duration=0: must be" record --duration=0 touch started
+	refuses 125 "--duration=99999999999: must be" record --duration=99999999999 touch started
 	refuses 125 "--quiet takes no value" record --quiet=1 touch started
 	refuses 125 "-o needs a value" record -qo
 	[[ ! -e started ]]

@@ -295,6 +295,10 @@ static void answer_doorbell(
 		return;
 	}
 	request_handle(s, p, tid);
+	if (!region_protect_rest(p)) {
+		put_off(s, p, address, flags, tid); /* the answer is there, and waits */
+		return;
+	}
 	uffd_wake(p->uffd, page, PAGE_BYTES);
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* hello.c: how a shim announces its process (protocol.h), and what it gets. */
-#include "service.h"
+#include "control.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -20,7 +20,7 @@ static int area_create(struct service *s, struct shared_area **shared, int *fd)
 	*fd = -1;
 	if (!made)
 		return -ENOMEM;
-	*fd = memfd_create("faultline", MFD_CLOEXEC);
+	*fd = memfd_create(SHARED_AREA_NAME, MFD_CLOEXEC);
 	if (*fd < 0 || ftruncate(*fd, sizeof(*made->area)) < 0)
 		goto fail_errno;
 	made->area = mmap(NULL, sizeof(*made->area), PROT_READ | PROT_WRITE, MAP_SHARED, *fd, 0);
@@ -37,6 +37,7 @@ static int area_create(struct service *s, struct shared_area **shared, int *fd)
 	made->area->sigbus = s->options.mode == FL_MODE_SIGBUS;
 	made->area->user_mode = s->user_mode;
 	made->area->stack_bytes = s->capture == FL_CAPTURE_NONE ? 0 : FL_RECORD_STACK;
+	made->area->paused = s->control.waiting;
 	made->area->coarse = s->options.granularity > PAGE_BYTES;
 	*shared = made;
 	return 0;
@@ -63,6 +64,17 @@ static void descriptors_close(struct descriptors *d)
 	d->doorbell = d->memory = -1;
 }
 
+/* Waits for the first packet, not long: its size in bytes. */
+static size_t first_size(int socket)
+{
+	struct timeval patience = {.tv_sec = 2};
+	ssize_t size;
+
+	setsockopt(socket, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+	size = recv(socket, NULL, 0, MSG_PEEK | MSG_TRUNC);
+	return size < 0 ? 0 : (size_t)size;
+}
+
 static int receive_hello(int socket, struct fl_hello *hello, struct descriptors *d, int32_t *pid)
 {
 	struct iovec part = {hello, sizeof(*hello)};
@@ -74,13 +86,11 @@ static int receive_hello(int socket, struct fl_hello *hello, struct descriptors 
 	    .msg_iovlen = 1,
 	    .msg_control = &control,
 	    .msg_controllen = sizeof(control)};
-	struct timeval patience = {.tv_sec = 2};
 	struct ucred peer;
 	socklen_t size = sizeof(peer);
 	const struct cmsghdr *header;
 	ssize_t got;
 
-	setsockopt(socket, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
 	got = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
 	if (got < 0)
 		return -errno;
@@ -216,8 +226,9 @@ static int attach(struct service *s, const struct fl_hello *hello, int32_t pid,
 	thread_get(s, p, pid, ts);
 	if (parent)
 		region_inherit(s, p, parent);
-	region_add_mapped(
-	    s, p, &(struct region_origin){.source = FL_SOURCE_COUNT, .tid = pid, .ts = ts});
+	if (!s->control.waiting)
+		region_add_mapped(
+		    s, p, REGION_MAPPED_PRIVATE, &(struct region_origin){.tid = pid, .ts = ts});
 	return 0;
 }
 
@@ -249,6 +260,10 @@ void hello_accept(struct service *s)
 	socket = accept4(s->listen_fd, NULL, NULL, SOCK_CLOEXEC);
 	if (socket < 0)
 		return;
+	if (first_size(socket) == sizeof(struct fl_launch_message)) {
+		control_accept(s, socket);
+		return;
+	}
 	welcome.status = receive_hello(socket, &hello, &descriptors, &pid);
 	if (welcome.status == 0)
 		welcome.status = attach(s, &hello, pid, &descriptors, &area_fd);

@@ -464,6 +464,8 @@ json_t *line_session(const struct writer_session *session, uint64_t ts)
 	set_string(&object, "mode", session->mode);
 	set_string(&object, "capture", session->capture);
 	set_integer(&object, "granularity", session->granularity);
+	if (session->delay_ns)
+		set_integer(&object, "delay_ns", session->delay_ns);
 	if (session->unprivileged)
 		set(&object, "unprivileged", json_true());
 	set_string(&object, "thp", session->thp);
@@ -483,5 +485,7 @@ json_t *line_end(const struct writer_totals *totals, uint64_t ts)
 	set_integer(&object, "lost", totals->lost);
 	set_integer(&object, "duration_ns", totals->duration_ns);
 	set_integer(&object, "processes", totals->processes);
+	if (totals->ended_by)
+		set_string(&object, "ended_by", totals->ended_by);
 	return finished(object);
 }

@@ -6,7 +6,7 @@
  */
 #include "../launch.h"
 #include "../uffd_features.h"
-#include "service.h"
+#include "control.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -292,6 +292,7 @@ static int start(struct service *s, const struct arguments *a, char *path, char 
 	    .features = features,
 	    .command = (const char *const *)a->command,
 	    .granularity = s->options.granularity,
+	    .delay_ns = s->options.delay_ns,
 	    .unprivileged = s->options.unprivileged};
 	return writer_start(s->writer, &session);
 }
@@ -320,7 +321,7 @@ int main(int count, char **words)
 	}
 	tell(arguments.starter_fd, FL_LAUNCH_READY);
 	service_run(&service);
-	writer_finish(service.writer, &totals);
+	writer_finish(service.writer, service.control.ended_by, &totals);
 	if (writer_complaint(service.writer)) {
 		snprintf(
 		    message.text, sizeof(message.text), "%s", writer_complaint(service.writer));
@@ -341,6 +342,7 @@ int main(int count, char **words)
 	tell(arguments.starter_fd, FL_LAUNCH_FINISHED);
 	writer_destroy(service.writer);
 	perf_destroy(service.perf);
+	control_finished(&service, &message); /* now the program is as if never traced */
 	unwind_destroy(service.unwinder);
 	stacks_destroy(service.stacks);
 	free(service.stack_copy);

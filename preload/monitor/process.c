@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* process.c: the traced processes and their threads, from start to end. */
-#include "service.h"
+#include "control.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -77,6 +77,7 @@ struct process *process_fork(struct service *s, struct process *parent, int uffd
 		p->shared->references++;
 	p->space = space_share(parent->space);
 	region_inherit(s, p, parent);
+	p->begin_due = s->control.waiting;
 	return p;
 }
 
@@ -90,9 +91,11 @@ void process_identify(struct service *s, struct process *p, int32_t pid, uint64_
 	watch_end(s, p);
 	if (!p->announced)
 		process_tell(s, p, PROCESS_FORK, ts);
+	if (p->begin_due && !s->control.waiting)
+		control_begin_process(s, p, ts);
 }
 
-static void close_uffds(struct process *p)
+void process_close_uffds(struct process *p)
 {
 	if (p->memory_uffd >= 0 && p->memory_uffd != p->uffd)
 		close(p->memory_uffd);
@@ -106,12 +109,13 @@ void process_reset(struct service *s, struct process *p, enum region_end_reason 
 	ring_drain_all(s, p);
 	region_end_all(s, p, reason, ts);
 	interval_clear(&p->foreign);
+	interval_clear(&p->unprotected);
 	interval_clear(&p->allocations);
 	space_release(p->space);
 	p->space = NULL;
 	shared_area_release(p->shared);
 	p->shared = NULL;
-	close_uffds(p);
+	process_close_uffds(p);
 	p->late_count = p->pending_count = p->parked_count = 0;
 }
 
@@ -267,7 +271,7 @@ void process_exited(struct service *s, struct process *p, uint64_t ts)
 	process_tell(s, p, PROCESS_EXIT, ts);
 	p->dead = true;
 	s->live_count--;
-	close_uffds(p);
+	process_close_uffds(p);
 	if (p->pidfd >= 0)
 		close(p->pidfd);
 	p->pidfd = -1;
@@ -305,6 +309,7 @@ void process_free_dead(struct service *s)
 		interval_clear(&p->regions);
 		interval_clear(&p->allocations);
 		interval_clear(&p->foreign);
+		interval_clear(&p->unprotected);
 		space_release(p->space);
 		shared_area_release(p->shared);
 		free(p->late);

@@ -108,6 +108,31 @@ static uint64_t register_range(struct service *s, struct process *p, uint64_t st
 	return register_range(s, p, start, end, origin, page_size, error);
 }
 
+static void protect(struct service *s, struct process *p, uint64_t start, uint64_t end)
+{
+	const struct interval range = {.start = start, .end = end};
+
+	if (uffd_protect(p->memory_uffd, start, end - start) != -EAGAIN)
+		return;
+	for (const struct interval *before;
+	     (before = interval_next(&p->unprotected, start)) && before->start < end;)
+		interval_remove(&p->unprotected, before->start);
+	if (!interval_insert(&p->unprotected, &range))
+		service_lost(s, LOST_EVENTS, 1, "no memory for a region");
+}
+
+bool region_protect_rest(struct process *p)
+{
+	const struct interval *rest;
+
+	while ((rest = interval_next(&p->unprotected, 0))) {
+		if (uffd_protect(p->memory_uffd, rest->start, rest->end - rest->start) == -EAGAIN)
+			return false;
+		interval_remove(&p->unprotected, rest->start);
+	}
+	return true;
+}
+
 void region_add(struct service *s, struct process *p, uint64_t start, uint64_t size,
     const struct region_origin *origin)
 {
@@ -145,7 +170,7 @@ void region_add(struct service *s, struct process *p, uint64_t start, uint64_t s
 	tell_region(s, p, region, origin);
 	s->has_native |= (region->detail & REGION_NATIVE) != 0;
 	if (s->options.mode == FL_MODE_WRITE)
-		uffd_protect(p->memory_uffd, start, end - start);
+		protect(s, p, start, end);
 	if (origin->catch_up && !(region->detail & REGION_HUGETLB))
 		remote_present(
 		    p, start, end, catch_up_page, &(struct catching_up){s, p, region, origin});
@@ -176,7 +201,7 @@ static void register_again(struct service *s, struct process *p, uint64_t start,
 			p->memory_uffd, piece->start, piece->end - piece->start, mode, &ioctls) < 0)
 			interval_remove(&p->regions, piece->start);
 		else if (s->options.mode == FL_MODE_WRITE)
-			uffd_protect(p->memory_uffd, piece->start, piece->end - piece->start);
+			protect(s, p, piece->start, piece->end);
 	}
 }
 
@@ -475,14 +500,18 @@ void region_end_all(
 struct mapped {
 	struct service *service;
 	struct process *process;
+	enum region_mapped which;
 	const struct region_origin *origin;
 	uint64_t file_end; /* of the last file mapping: bss follows it */
 	bool file_is_shim;
 };
 
+static const char area_path[] = "/memfd:" SHARED_AREA_NAME;
+
 static bool is_ours(const struct process *p, const struct mapping *m)
 {
-	return m->start == p->doorbell || m->start == p->state;
+	return m->start == p->doorbell || m->start == p->state ||
+	       strncmp(m->path, area_path, sizeof(area_path) - 1) == 0;
 }
 
 static bool take_mapped(void *context, const struct mapping *m)
@@ -498,15 +527,20 @@ static bool take_mapped(void *context, const struct mapping *m)
 		c->file_is_shim = length >= shim && strcmp(m->path + length - shim, SHIM_NAME) == 0;
 		return true;
 	}
-	if (m->inode || m->shared || !(m->prot & PROT_WRITE) || is_ours(p, m) ||
-	    (bss && c->file_is_shim))
+	if (is_ours(p, m) || (bss && c->file_is_shim) ||
+	    (c->which != REGION_MAPPED_ALL && (m->inode || m->shared || !(m->prot & PROT_WRITE))))
 		return true;
 	origin.prot = m->prot;
-	origin.flags = MAP_PRIVATE | MAP_ANONYMOUS;
+	origin.shared = m->shared;
+	origin.flags = m->shared ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS;
 	if (bss)
 		origin.source = FL_SOURCE_BSS;
-	else if (c->origin->source == FL_SOURCE_BSS)
+	else if (c->which == REGION_MAPPED_BSS)
 		return true;
+	else if (strncmp(m->path, "/SYSV", 5) == 0)
+		origin.source = FL_SOURCE_SHM;
+	else if (strncmp(m->path, "/memfd:", 7) == 0)
+		origin.source = FL_SOURCE_MEMFD;
 	else if (strcmp(m->path, "[heap]") == 0)
 		origin.source = FL_SOURCE_BRK;
 	else if (m->path[0] == '[' && strncmp(m->path, "[anon", 5) != 0)
@@ -517,9 +551,10 @@ static bool take_mapped(void *context, const struct mapping *m)
 	return true;
 }
 
-void region_add_mapped(struct service *s, struct process *p, const struct region_origin *origin)
+void region_add_mapped(struct service *s, struct process *p, enum region_mapped which,
+    const struct region_origin *origin)
 {
-	struct mapped context = {.service = s, .process = p, .origin = origin};
+	struct mapped context = {.service = s, .process = p, .which = which, .origin = origin};
 
 	maps_read(p->pid, take_mapped, &context);
 }

@@ -111,7 +111,7 @@ static void break_to(
 	p->program_break = end;
 }
 
-static void remember_arena(struct process *p, uint64_t base)
+void request_know_arena(struct process *p, uint64_t base)
 {
 	uint64_t *arenas = p->shared->area->arenas;
 
@@ -159,7 +159,7 @@ static void do_alloc(struct service *s, struct process *p, const struct fl_slot 
 	if (a[3] & FL_NOTE_ARENA) {
 		origin.source = FL_SOURCE_ARENA;
 		region_cover(s, p, a[5], a[6], &origin);
-		remember_arena(p, a[5]);
+		request_know_arena(p, a[5]);
 	}
 }
 
@@ -173,7 +173,7 @@ static void do_loaded(struct service *s, struct process *p, const struct fl_slot
 	p->space->stale = true;
 	origin = origin_of(s, p, slot, FL_SOURCE_BSS, ts);
 	origin.catch_up = true;
-	region_add_mapped(s, p, &origin);
+	region_add_mapped(s, p, REGION_MAPPED_BSS, &origin);
 }
 
 /* No event tells of memory that the kernel would not register. */

@@ -4,7 +4,7 @@
  * while before it sleeps, which is worth more than any other single thing, but only while that
  * takes no processor from the program.
  */
-#include "service.h"
+#include "control.h"
 
 #include "../launch.h"
 
@@ -154,7 +154,7 @@ static void on_mapped(
 		return;
 	if (mapping->prot & PROT_EXEC)
 		p->space->stale = true;
-	if (mapping->file || (mapping->flags & (MAP_GROWSDOWN | MAP_SHARED)))
+	if (s->control.waiting || mapping->file || (mapping->flags & (MAP_GROWSDOWN | MAP_SHARED)))
 		return;
 	if (p->late_count == p->late_room) {
 		size_t room = p->late_room ? p->late_room * 2 : 16;
@@ -224,6 +224,7 @@ static bool serve_process(struct service *s, struct process *p)
 	uint64_t ts;
 	ssize_t got;
 
+	region_protect_rest(p);
 	if (p->pending_count)
 		fault_retry_pending(s, p);
 	ts = service_now();
@@ -399,7 +400,7 @@ static void tell_starter(struct service *s)
 static bool is_pending(const struct service *s)
 {
 	for (const struct process *p = s->processes; p; p = p->next)
-		if (p->pending_count && !p->dead)
+		if ((p->pending_count || p->unprotected.root) && !p->dead)
 			return true;
 	return false;
 }
@@ -426,6 +427,7 @@ static int prepare(struct service *s)
 
 	s->next_region = s->next_allocation = 1;
 	s->start_ns = service_now();
+	control_start(s);
 	service_watch(s, s->listen_fd, TAG_LISTEN);
 	service_watch(s, s->starter_fd, TAG_STARTER);
 	if (s->capture == FL_CAPTURE_PERF) {
@@ -471,7 +473,7 @@ int service_run(struct service *s)
 		drain_rings(s);
 		if (is_pending(s))
 			for (struct process *p = s->processes; p; p = p->next)
-				if (!p->dead && p->pending_count)
+				if (!p->dead && (p->pending_count || p->unprotected.root))
 					serve_process(s, p);
 		process_free_dead(s);
 		now = service_now();
@@ -480,6 +482,8 @@ int service_run(struct service *s)
 			tell_starter(s);
 			last_tick = now;
 		}
+		if (control_turn(s, now))
+			break;
 		if (s->live_count || !s->root_exited) {
 			idle_since = 0;
 		} else if (!idle_since) {

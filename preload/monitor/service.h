@@ -9,6 +9,7 @@
 #ifndef FAULTLINE_SERVICE_H
 #define FAULTLINE_SERVICE_H
 
+#include "../launch.h"
 #include "../options.h"
 #include "../protocol.h"
 #include "event.h"
@@ -23,6 +24,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
+
+#define SHARED_AREA_NAME "faultline-area" /* of the memfd */
 
 /* The memory shared with a shim; a process and its forked children use one. */
 struct shared_area {
@@ -63,6 +66,7 @@ struct process {
 	int memory_uffd;   /* of its regions: uffd, or with --mode=sigbus another */
 	bool dead;	   /* to be freed after this round */
 	bool announced;	   /* its process line is written */
+	bool begin_due;	   /* born before tracing began, and nameless when it did */
 	bool exec_pending; /* perf saw it exec; a hello should follow */
 	uint64_t features;
 	uint64_t doorbell, doorbell_end, state;
@@ -73,6 +77,7 @@ struct process {
 	struct interval_map regions;	 /* detail: enum region_detail bits */
 	struct interval_map foreign;	 /* given to a userfaultfd of the program's own */
 	struct interval_map allocations; /* base: when, in nanoseconds */
+	struct interval_map unprotected; /* --mode=write: to be protected after an event */
 	struct late_mapping *late;
 	size_t late_count, late_room;
 	struct parked *parked;
@@ -104,8 +109,20 @@ struct thread {
 #define THREAD_BUCKETS	 1024u
 #define STACK_COPY_BYTES (256u << 10)
 
+#define CONTROL_ASKERS 8u
+
+/* control.c: begin and end of tracing. */
+struct control {
+	bool waiting;	      /* for the delay to be over */
+	uint64_t begin_ns;    /* when tracing begins, or began */
+	const char *ended_by; /* as the trace's end line tells; NULL: not ended */
+	int askers[CONTROL_ASKERS];
+	size_t asker_count;
+};
+
 struct service {
 	struct fl_options options;
+	struct control control;
 	enum fl_capture capture;
 	struct writer *writer;
 	struct perf *perf; /* NULL unless capture is perf */
@@ -159,6 +176,8 @@ void process_tell_module(void *context, pid_t pid, const struct space_module *mo
 void process_tell(struct service *s, struct process *p, enum process_event event, uint64_t ts);
 void process_tell_remove(
     struct service *s, struct process *p, int32_t tid, uint64_t start, uint64_t size, uint64_t ts);
+/* Ends every registration but what --mode=sigbus left with the program; wakes its threads. */
+void process_close_uffds(struct process *p);
 void process_exited(struct service *s, struct process *p, uint64_t ts);
 void process_free_dead(struct service *s);
 
@@ -198,6 +217,12 @@ void region_add(struct service *s, struct process *p, uint64_t start, uint64_t s
 void region_cover(struct service *s, struct process *p, uint64_t start, uint64_t size,
     const struct region_origin *origin);
 
+/*
+ * --mode=write: protects what could not be protected yet, because an event had to be read first.
+ * False while there is still such an event: nobody may be told that the memory is registered.
+ */
+bool region_protect_rest(struct process *p);
+
 /* A forked child begins with its parent's regions. */
 void region_inherit(struct service *s, struct process *p, const struct process *parent);
 
@@ -220,11 +245,15 @@ void region_move(
 void region_end_all(
     struct service *s, struct process *p, enum region_end_reason reason, uint64_t ts);
 
-/*
- * Registers what is mapped already and in no region yet: just the modules' bss when the origin's
- * source says so, else (FL_SOURCE_COUNT) all anonymous memory but the stack.
- */
-void region_add_mapped(struct service *s, struct process *p, const struct region_origin *origin);
+enum region_mapped {
+	REGION_MAPPED_BSS,     /* of modules */
+	REGION_MAPPED_PRIVATE, /* all anonymous memory but the main stack */
+	REGION_MAPPED_ALL,     /* ... what is shared and what may not be accessed yet, too */
+};
+
+/* Registers what is mapped already and in no region yet. Each gets a source of its own. */
+void region_add_mapped(struct service *s, struct process *p, enum region_mapped which,
+    const struct region_origin *origin);
 
 /*
  * Registers the mapping that holds `address`, as /proc/PID/maps describes it; of one that is found
@@ -265,6 +294,9 @@ uint64_t fault_request_stack(
     struct service *s, struct process *p, const struct fl_registers *registers, uint64_t ts);
 
 /* ---- request.c ---- */
+
+/* A malloc arena at `base` needs no word of the shim's any more. */
+void request_know_arena(struct process *p, uint64_t base);
 
 /* Answers what thread `tid` asks. */
 void request_handle(struct service *s, struct process *p, int32_t tid);

@@ -64,6 +64,7 @@ struct writer {
 	int failure; /* negative errno of the first write that failed */
 
 	struct writer_totals totals;
+	const char *ended_by;
 	char complaint_text[1024];
 	_Atomic(const char *) complaint;
 };
@@ -355,15 +356,14 @@ static void drain(struct writer *writer)
 
 static void fill_totals(struct writer *writer, const struct counts *counts, uint64_t ts)
 {
-	writer->totals = (struct writer_totals){
-	    .faults = counts->faults,
+	writer->totals = (struct writer_totals){.faults = counts->faults,
 	    .regions = counts->regions,
 	    .stacks = counts->stacks,
 	    .bytes = counts->bytes,
 	    .lost = writer->lost + writer->unwritten,
 	    .duration_ns = ts > writer->first_ts ? ts - writer->first_ts : 0,
 	    .processes = writer->processes,
-	};
+	    .ended_by = writer->ended_by};
 }
 
 /*
@@ -470,11 +470,12 @@ const char *writer_complaint(struct writer *writer)
 	return atomic_exchange(&writer->complaint, NULL);
 }
 
-int writer_finish(struct writer *writer, struct writer_totals *totals)
+int writer_finish(struct writer *writer, const char *ended_by, struct writer_totals *totals)
 {
 	int result;
 
 	if (writer->started && !writer->finished) {
+		writer->ended_by = ended_by; /* the thread reads it after the queue's end */
 		queue_close(writer->queue);
 		pthread_join(writer->thread, NULL);
 		writer->finished = true;
@@ -495,7 +496,7 @@ void writer_destroy(struct writer *writer)
 	if (!writer)
 		return;
 	if (writer->started)
-		writer_finish(writer, &totals);
+		writer_finish(writer, NULL, &totals);
 	output_destroy(writer->output);
 	queue_destroy(writer->queue);
 	names_destroy(writer->names);

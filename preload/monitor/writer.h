@@ -23,12 +23,14 @@ struct writer_session {
 	const char *const *features;	  /* NULL-terminated, as the trace spells them */
 	const char *const *command;	  /* NULL-terminated */
 	uint64_t granularity;		  /* bytes */
+	uint64_t delay_ns;		  /* before tracing began */
 	bool unprivileged;
 };
 
 struct writer_totals {
 	uint64_t faults, regions, stacks, lost, bytes, duration_ns;
 	uint32_t processes;
+	const char *ended_by; /* what ended it before the programs did; NULL: nothing */
 };
 
 /*
@@ -58,9 +60,10 @@ const char *writer_complaint(struct writer *writer);
 
 /*
  * Writes what is queued and the `end` line, closes the file, stops the thread, fills in totals.
+ * `ended_by` is what the end line tells, or NULL.
  * 0 or the negative errno of the first write that failed.
  */
-int writer_finish(struct writer *writer, struct writer_totals *totals);
+int writer_finish(struct writer *writer, const char *ended_by, struct writer_totals *totals);
 
 /* Frees everything; accepts NULL and a writer that was never started. */
 void writer_destroy(struct writer *writer);

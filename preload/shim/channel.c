@@ -115,12 +115,31 @@ static int64_t request(enum fl_op op, const uint64_t argument[8])
 	return result;
 }
 
+/*
+ * Nobody answers any more. With --mode=sigbus our own descriptor keeps the registrations of a
+ * monitor that died, and its pages have to be filled; one that ended tracing took them back first.
+ */
+static void detach(void)
+{
+	struct shim_state *state = shim_channel.state;
+	int32_t kept;
+
+	__atomic_store_n(&state->status, SHIM_DETACHED, __ATOMIC_RELEASE);
+	if (!__atomic_load_n(&shim_channel.area->ended, __ATOMIC_ACQUIRE))
+		return;
+	kept = __atomic_exchange_n(&state->memory_uffd, 0, __ATOMIC_ACQ_REL);
+	if (kept) {
+		shim_channel.memory_uffd = 0;
+		SYS1(SYS_close, kept - 1);
+	}
+}
+
 int64_t shim_request(enum fl_op op, const uint64_t argument[8])
 {
 	int64_t result = request(op, argument);
 
 	if (result == -ENOTCONN)
-		__atomic_store_n(&shim_channel.state->status, SHIM_DETACHED, __ATOMIC_RELEASE);
+		detach();
 	return result;
 }
 

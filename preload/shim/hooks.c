@@ -42,7 +42,7 @@ __attribute__((constructor)) static void start(void)
 	int saved = errno;
 
 	real_resolve();
-	shim_traced();
+	shim_attached();
 	errno = saved;
 }
 
@@ -613,7 +613,7 @@ EXPORT int ioctl(int fd, unsigned long request, ...)
 			errno = (int)-result;
 		return result < 0 ? -1 : (int)result;
 	}
-	if (request == UFFDIO_REGISTER && argument && shim_traced()) {
+	if (request == UFFDIO_REGISTER && argument && shim_attached()) {
 		const struct uffdio_register *r = argument;
 		uint64_t range[8] = {r->range.start, r->range.len};
 
@@ -635,7 +635,7 @@ EXPORT pid_t fork(void)
 	}
 	pid = real.fork();
 	if (pid == 0)
-		shim_traced(); /* the wiped state page makes the child announce itself */
+		shim_attached(); /* the wiped state page makes the child announce itself */
 	return pid;
 }
 

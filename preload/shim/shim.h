@@ -46,8 +46,8 @@ extern struct shim_channel shim_channel;
 /* Announces the process if that was not done, starting a monitor if there is none. */
 void shim_attach(void);
 
-/* True when events have to be reported; attaches first where needed. */
-static inline bool shim_traced(void)
+/* True when a monitor answers; attaches first where needed. */
+static inline bool shim_attached(void)
 {
 	struct shim_state *state = shim_channel.state;
 
@@ -59,6 +59,12 @@ static inline bool shim_traced(void)
 	shim_attach();
 	state = shim_channel.state;
 	return state && __atomic_load_n(&state->status, __ATOMIC_ACQUIRE) == SHIM_ATTACHED;
+}
+
+/* True when what happens to memory has to be reported. */
+static inline bool shim_traced(void)
+{
+	return shim_attached() && !__atomic_load_n(&shim_channel.area->paused, __ATOMIC_SEQ_CST);
 }
 
 /* Sends a request and waits for it: its result; -ENOTCONN when nobody answers; -EBUSY when nobody

@@ -192,7 +192,7 @@ static int start_monitor_in(struct scratch *s, char *error, size_t error_size)
 	long got;
 
 	SYS3(SYS_getrandom, &random, sizeof(random), 0);
-	e = append(s->name, s->name + sizeof(s->name), "faultline-");
+	e = append(s->name, s->name + sizeof(s->name), FL_SOCKET_PREFIX);
 	e = append_number(e, s->name + sizeof(s->name), (uint64_t)SYS1(SYS_getpid, 0), 10);
 	e = append(e, s->name + sizeof(s->name), "-");
 	append_number(e, s->name + sizeof(s->name), random, 16);

@@ -403,7 +403,7 @@ static void session(void)
 
 static void end(void)
 {
-	const struct writer_totals totals = {.faults = 1,
+	struct writer_totals totals = {.faults = 1,
 	    .regions = 2,
 	    .stacks = 3,
 	    .lost = 4,
@@ -414,6 +414,10 @@ static void end(void)
 	check_json(line_end(&totals, 99520211),
 	    "{\"type\":\"end\",\"ts\":99520211,\"faults\":1,\"regions\":2,\"stacks\":3,"
 	    "\"lost\":4,\"duration_ns\":18000000,\"processes\":6}");
+	totals.ended_by = "stop";
+	check_json(line_end(&totals, 99520211),
+	    "{\"type\":\"end\",\"ts\":99520211,\"faults\":1,\"regions\":2,\"stacks\":3,"
+	    "\"lost\":4,\"duration_ns\":18000000,\"processes\":6,\"ended_by\":\"stop\"}");
 }
 
 int main(void)

@@ -199,7 +199,7 @@ static void check_whole_trace(const char *path)
 		put_fault(writer, i);
 	put_lost(writer, 7);
 	put_process(writer, PROCESS_EXIT, start + 3);
-	CHECK(writer_finish(writer, &totals) == 0, "finish failed");
+	CHECK(writer_finish(writer, NULL, &totals) == 0, "finish failed");
 	CHECK(!writer_complaint(writer), "a complaint about nothing");
 	writer_destroy(writer);
 
@@ -231,7 +231,7 @@ static void nothing_happens(void)
 	struct writer_totals totals;
 	struct trace trace;
 
-	CHECK(writer_finish(writer, &totals) == 0, "finish failed");
+	CHECK(writer_finish(writer, NULL, &totals) == 0, "finish failed");
 	CHECK(totals.faults == 0 && totals.lost == 0, "totals of nothing");
 	writer_destroy(writer);
 	trace = read_trace("short.jsonl");
@@ -276,7 +276,7 @@ static void check_failed_trace(const char *path, struct writer *writer, uint64_t
 	struct writer_totals totals;
 	struct trace trace;
 
-	CHECK(writer_finish(writer, &totals) == code, "another error than %d", code);
+	CHECK(writer_finish(writer, NULL, &totals) == code, "another error than %d", code);
 	complaint = writer_complaint(writer);
 	if (CHECK(complaint != NULL, "no complaint")) {
 		CHECK(strstr(complaint, path) && strstr(complaint, strerror(-code)) &&
@@ -370,7 +370,7 @@ static void no_resuming(void)
 	unlink("disk/filler");
 	for (int i = 0; i < 1000; i++)
 		put_fault(writer, put++);
-	CHECK(writer_finish(writer, &totals) == -ENOSPC, "finish");
+	CHECK(writer_finish(writer, NULL, &totals) == -ENOSPC, "finish");
 	writer_destroy(writer);
 	trace = read_trace(path);
 	CHECK(trace.valid && trace.faults == totals.faults && totals.faults + totals.lost == put,
