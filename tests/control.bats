@@ -118,6 +118,7 @@ phases_are() {
 }
 
 @test "stop: a program started after the end of tracing runs untraced, without a word" {
+	# shellcheck disable=SC2016
 	"$FAULTLINE" record --quiet -o trace.jsonl -- bash -c '
 		until [[ -e go ]]; do sleep 0.02; done
 		ls / | wc -l; "$1" 3' bash "$PROGRAMS/churn" >out 2>err 3>&- 4>&- &

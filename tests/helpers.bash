@@ -42,6 +42,7 @@ fail() {
 # expected exit status (default 0 and 60 s). Sets status, output (what it wrote to stdout) and
 # stderr, which also stay in the files stdout and stderr; reads nothing from standard input unless
 # the caller redirects it. Prints all of it: bats shows that when the test fails.
+# One that reaches the limit tells before what it hangs in.
 # A monitor that outlives the command cannot hold the test up: no pipe of the test is left to it.
 run_command() {
 	local expected=0 seconds=60
@@ -60,7 +61,7 @@ run_command() {
 	# shellcheck disable=SC2034
 	{
 		status=0
-		timeout --kill-after=5 $((seconds * TIME_FACTOR)) "$@" \
+		"$TOP/tests/limited" $((seconds * TIME_FACTOR)) "$@" \
 			<"$in" >stdout 2>stderr 3>&- 4>&- || status=$?
 		output=$(tr -d '\0' <stdout)
 		stderr=$(tr -d '\0' <stderr)
@@ -68,7 +69,7 @@ run_command() {
 	printf '$ %s\n' "${*@Q}"
 	printf 'status %s, expected %s\n' "$status" "$expected"
 	head -c 4000 stdout | sed 's/^/stdout: /'
-	head -c 4000 stderr | sed 's/^/stderr: /'
+	head -c 8000 stderr | sed 's/^/stderr: /'
 	if [[ $status == "$expected" ]]; then
 		return 0
 	fi
@@ -134,14 +135,14 @@ _run_as() {
 	if declare -F before_each_run >/dev/null; then
 		before_each_run
 	fi
-	timeout --kill-after=5 $((seconds * TIME_FACTOR)) "$@" \
+	"$TOP/tests/limited" $((seconds * TIME_FACTOR)) "$@" \
 		</dev/null >"$name.out" 2>"$name.err" 3>&- 4>&- || result=$?
 	echo "$result" >"$name.status"
 	if [[ -n $script ]]; then
 		sed -E -i -e "$script" "$name.out" "$name.err"
 	fi
 	echo "$name: status $result"
-	head -c 2000 "$name.err" | sed "s/^/$name stderr: /"
+	head -c 8000 "$name.err" | sed "s/^/$name stderr: /"
 }
 
 # --- Traces ------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@
 
 #include <errno.h>
 #include <linux/mman.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <time.h>
 
@@ -115,22 +116,43 @@ static int64_t request(enum fl_op op, const uint64_t argument[8])
 	return result;
 }
 
+/* The handler's descriptor, unless the program has closed it and has another file there now. */
+static void close_memory_uffd(int32_t fd)
+{
+	static const char kind[] = "anon_inode:[userfaultfd]";
+	char path[32] = "/proc/self/fd/", text[sizeof(kind)] = "", digits[12];
+	size_t length = sizeof("/proc/self/fd/") - 1, count = 0;
+
+	for (int32_t rest = fd; count == 0 || rest; rest /= 10)
+		digits[count++] = (char)('0' + rest % 10);
+	while (count)
+		path[length++] = digits[--count];
+	if (SYS3(SYS_readlink, path, text, sizeof(text)) == (long)sizeof(kind) - 1 &&
+	    memcmp(text, kind, sizeof(kind) - 1) == 0)
+		SYS1(SYS_close, fd);
+}
+
 /*
  * Nobody answers any more. With --mode=sigbus our own descriptor keeps the registrations of a
- * monitor that died, and its pages have to be filled; one that ended tracing took them back first.
+ * monitor that died; one that ended tracing took them back itself. Every thread that comes here
+ * does all of it: none can wait for another, which may be the one that its signal handler
+ * interrupted.
  */
 static void detach(void)
 {
 	struct shim_state *state = shim_channel.state;
-	int32_t kept;
+	bool kept = state->memory_uffd &&
+		    !__atomic_load_n(&shim_channel.area->ended, __ATOMIC_ACQUIRE) &&
+		    shim_memory_release() == 0;
+	int32_t uffd;
 
 	__atomic_store_n(&state->status, SHIM_DETACHED, __ATOMIC_RELEASE);
-	if (!__atomic_load_n(&shim_channel.area->ended, __ATOMIC_ACQUIRE))
+	if (kept) /* other threads may be at it */
 		return;
-	kept = __atomic_exchange_n(&state->memory_uffd, 0, __ATOMIC_ACQ_REL);
-	if (kept) {
+	uffd = __atomic_exchange_n(&state->memory_uffd, 0, __ATOMIC_ACQ_REL);
+	if (uffd) {
 		shim_channel.memory_uffd = 0;
-		SYS1(SYS_close, kept - 1);
+		close_memory_uffd(uffd - 1);
 	}
 }
 
@@ -338,7 +360,7 @@ static int attach_forked(void)
 	int64_t result;
 
 	if (shim_channel.memory_uffd) { /* the parent's: it would fill the parent's pages */
-		SYS1(SYS_close, shim_channel.memory_uffd - 1);
+		close_memory_uffd(shim_channel.memory_uffd - 1);
 		shim_channel.memory_uffd = 0;
 	}
 	if (!shim_channel.area->follow)

@@ -14,6 +14,7 @@
 #include "sys.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <string.h>
 #include <sys/uio.h>
@@ -199,22 +200,50 @@ static bool try_again(uint64_t address, uint64_t ip)
 	return false;
 }
 
-/*
- * Without a monitor the memory stays registered as long as our descriptor lives: pages are filled
- * and not told. One that cannot be filled so, such as a huge page, is given back to the kernel.
- */
+static int unregister(uint64_t start, uint64_t size)
+{
+	struct uffdio_range range = {start, size};
+
+	return (int)SYS3(SYS_ioctl, shim_channel.state->memory_uffd - 1, UFFDIO_UNREGISTER, &range);
+}
+
+/* Mappings that are none of ours refuse, and stay as they are. */
+int shim_memory_release(void)
+{
+	uint64_t ends[2] = {0};
+	unsigned which = 0; /* 0, 1: in an address; 2: in the rest of a line */
+	char text[1024];
+	long got, fd = SYS4(SYS_openat, AT_FDCWD, "/proc/self/maps", O_RDONLY | O_CLOEXEC, 0);
+
+	if (fd < 0)
+		return (int)fd;
+	while ((got = SYS3(SYS_read, fd, text, sizeof(text))) > 0)
+		for (long i = 0; i < got; i++) {
+			char c = text[i];
+
+			if (c == '\n') {
+				ends[0] = ends[1] = which = 0;
+			} else if (which < 2 && (c == '-' || c == ' ')) {
+				if (++which == 2)
+					unregister(ends[0], ends[1] - ends[0]);
+			} else if (which < 2) {
+				ends[which] = ends[which] * 16 +
+					      (uint64_t)(c <= '9' ? c - '0' : c - 'a' + 10);
+			}
+		}
+	SYS1(SYS_close, fd);
+	return (int)got;
+}
+
+/* Without a monitor a page that is still registered is filled and not told; one that cannot be
+   filled so, such as a huge page, is given back to the kernel. */
 static int64_t fill_alone(uint64_t address, bool write)
 {
 	static const uint64_t sizes[] = {PAGE_BYTES, UINT64_C(2) << 20, UINT64_C(1) << 30};
-	uint64_t page = address & ~(uint64_t)(PAGE_BYTES - 1);
-	int64_t result = fill(page, write);
+	int64_t result = fill(address & ~(uint64_t)(PAGE_BYTES - 1), write);
 
-	for (size_t i = 0; i < 3 && result < 0 && result != -EEXIST; i++) {
-		struct uffdio_range range = {address & ~(sizes[i] - 1), sizes[i]};
-
-		result =
-		    SYS3(SYS_ioctl, shim_channel.state->memory_uffd - 1, UFFDIO_UNREGISTER, &range);
-	}
+	for (size_t i = 0; i < 3 && result < 0 && result != -EEXIST; i++)
+		result = unregister(address & ~(sizes[i] - 1), sizes[i]);
 	return result < 0 ? result : PAGE_BYTES;
 }
 

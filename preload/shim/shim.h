@@ -98,6 +98,9 @@ void shim_capture_install(void);
 /* handler.c: installs the SIGBUS handler of --mode=sigbus, in front of the program's own. */
 void shim_handler_install(void);
 
+/* handler.c: has the kernel serve all memory again: --mode=sigbus. 0 or a negative errno. */
+int shim_memory_release(void);
+
 /*
  * buffers.c: what lies at [start, start + size) is about to be used by the kernel, which cannot
  * wait for pages (fl_area.user_mode): has those served that are missing. `touch`: FL_TOUCH_ bits.

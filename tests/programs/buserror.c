@@ -229,6 +229,23 @@ static void stacks(void)
 }
 
 /* A program that closes what it does not know, and a child that inherits nothing. */
+static int open_files(void)
+{
+	int count = 0;
+
+	for (int fd = 3; fd < 4096; fd++)
+		count += fcntl(fd, F_GETFD) >= 0;
+	return count;
+}
+
+/* Other files have every number from now on. */
+static void reuse_all(void)
+{
+	while (open("/dev/null", O_RDWR) >= 0)
+		continue;
+	printf("reused: %d\n", open_files());
+}
+
 static void descriptors(void)
 {
 	int status;
@@ -236,14 +253,15 @@ static void descriptors(void)
 	for (int fd = 3; fd < 4096; fd++)
 		close(fd);
 	printf("closed: %u\n", touched());
+	reuse_all();
 	fflush(stdout);
 	if (fork() == 0) {
-		printf("child %u\n", touched());
+		printf("child %u, files %d\n", touched(), open_files());
 		fflush(stdout);
 		_exit(3);
 	}
 	wait(&status);
-	printf("status %d, memory %u\n", WEXITSTATUS(status), touched());
+	printf("status %d, memory %u, files %d\n", WEXITSTATUS(status), touched(), open_files());
 }
 
 static void transfers(void)

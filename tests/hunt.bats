@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=bash
+# Hunts for hangs: whatever happens to the monitor at whatever moment, programs end, and compute
+# the same. While it is stopped a program may be slow; when it goes on, the trace is complete and
+# true all the same, so whole test files pass.
+
+load helpers
+
+setup() {
+	cd "$BATS_TEST_TMPDIR" || return
+	requires userfaultfd perf
+}
+
+# tormented HOW FILE...: test files pass while their monitors are tormented (tests/limited).
+tormented() {
+	local how=$1 file files=()
+	shift
+	for file in "$@"; do
+		files+=("tests/$file.bats")
+	done
+	local inherited=()
+	mapfile -t inherited < <(compgen -v | grep -E '^BATS_' | sed 's/^/--unset=/')
+	env "${inherited[@]}" TORMENT="$how" TORMENT_LOG="$PWD/log" TIME_FACTOR=$((TIME_FACTOR * 4)) \
+		TAGS='!slow,!stress,!timing' RESULT= "$TOP/tests/run" "${files[@]}" >result 2>&1 3>&- 4>&- ||
+		{
+			grep -E -A 200 '^not ok' result | head -c 20000
+			fail "with this torment: $(tail -n 3 log)"
+			return
+		}
+	tail -n 1 result
+	grep -q -E '^[1-9][0-9]* passed, 0 failed' result
+	[[ -s log ]]
+}
+
+# bats test_tags=stress
+@test "hunt: the monitor is stopped now and then" {
+	tormented stop transparent exact
+}
+
+# bats test_tags=stress
+@test "hunt: the monitor is slow" {
+	tormented slow transparent exact
+}
+
+# killed PROGRAM ARGUMENTS...: its monitor is killed at a random moment, in every mode; the program
+# does as without.
+killed() {
+	local setting
+	_run_as untraced 60 "" "$@"
+	for setting in FAULTLINE_MODE=missing FAULTLINE_MODE=write FAULTLINE_MODE=sigbus \
+		FAULTLINE_UNPRIVILEGED=1 FAULTLINE_CAPTURE=signal; do
+		export "${setting?}" TORMENT=kill TORMENT_LOG=log
+		_run_as recorded 60 "/^faultline: the monitor was killed/d" \
+			"$FAULTLINE" record --quiet --output=recorded.jsonl -- "$@"
+		_run_as preloaded 60 "" env FAULTLINE_OUTPUT=preloaded.jsonl LD_PRELOAD="$SHIM" "$@"
+		unset "${setting%%=*}" TORMENT
+		local how what
+		for how in recorded preloaded; do
+			for what in out err status; do
+				diff untraced.$what $how.$what || fail "$setting, $how: $(tail -n 1 log)"
+			done
+		done
+	done
+}
+
+# bats test_tags=stress
+@test "hunt: the monitor is killed at any moment" {
+	local round
+	for ((round = 0; round < 4; round++)); do
+		killed "$PROGRAMS/churn" 8
+		killed "$PROGRAMS/probe" fork 5
+		killed "$PROGRAMS/probe" spawn
+		killed "$PROGRAMS/probe" threads 100
+		killed "$PROGRAMS/buserror" masks
+		killed "$PROGRAMS/segv" 100
+		killed bash -c 'for i in 1 2 3; do ls /usr | sort | wc -l; done'
+	done
+}
