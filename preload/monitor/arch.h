@@ -24,6 +24,10 @@ struct registers {
 extern const uint64_t arch_perf_mask;
 void arch_from_perf(struct registers *registers, const uint64_t *sampled);
 
+/* What ptrace tells of a stopped thread (sys/user.h). */
+struct user_regs_struct;
+void arch_from_user(struct registers *registers, const struct user_regs_struct *user);
+
 void arch_from_shim(struct registers *registers, const struct fl_registers *saved);
 
 /* Bytes of code that arch_is_signal_return wants to see. */

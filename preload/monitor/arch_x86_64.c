@@ -7,6 +7,7 @@
 #include <asm/perf_regs.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/user.h>
 #include <ucontext.h>
 
 enum { AX, DX, CX, BX, SI, DI, BP, SP, R8, R9, R10, R11, R12, R13, R14, R15, IP };
@@ -22,6 +23,15 @@ void arch_from_perf(struct registers *registers, const uint64_t *sampled)
 
 	for (int i = 0; i < ARCH_REGISTERS; i++)
 		registers->r[dwarf[i]] = sampled[i];
+}
+
+void arch_from_user(struct registers *registers, const struct user_regs_struct *user)
+{
+	const uint64_t dwarf[ARCH_REGISTERS] = {user->rax, user->rdx, user->rcx, user->rbx,
+	    user->rsi, user->rdi, user->rbp, user->rsp, user->r8, user->r9, user->r10, user->r11,
+	    user->r12, user->r13, user->r14, user->r15, user->rip};
+
+	memcpy(registers->r, dwarf, sizeof(dwarf));
 }
 
 void arch_from_shim(struct registers *registers, const struct fl_registers *saved)

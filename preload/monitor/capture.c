@@ -2,6 +2,7 @@
 /* capture.c: the three ways to a sleeping thread's registers and stack. */
 #include "capture.h"
 
+#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -9,12 +10,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ptrace.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/user.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define PAGE_BYTES	 UINT64_C(4096)
 #define RUNNING_WAIT_NS	 500000u
 #define SIGNAL_WAIT_NS	 20000000u
+#define STOP_WAIT_NS	 20000000u
 #define STACK_NEAR_BYTES (256u << 10)
 #define SIGNAL_FAILURES	 16u /* a thread that never answers is not asked any more */
 
@@ -127,6 +133,62 @@ static void capture_by_signal(struct service *s, struct process *p, int32_t tid,
 	thread->signal_failures++;
 }
 
+/* Lets a thread that has stopped for us go on. A signal of its own that came first is delivered as
+   it would have been. */
+static void let_go(int32_t tid, int status)
+{
+	ptrace(PTRACE_DETACH, tid, NULL, status >> 16 ? 0L : (long)WSTOPSIG(status));
+}
+
+void capture_let_go(struct service *s)
+{
+	size_t left = 0;
+
+	for (size_t i = 0; i < s->seized_count; i++) {
+		int status = 0;
+		pid_t tid = waitpid(s->seized[i], &status, __WALL | WNOHANG);
+
+		if (tid == 0)
+			s->seized[left++] = s->seized[i];
+		else if (tid > 0 && WIFSTOPPED(status))
+			let_go(tid, status);
+	}
+	s->seized_count = left;
+}
+
+/*
+ * Registers of a thread that waits in user mode, when perf has lost its sample: memory that is not
+ * traced was touched so fast that the ring went round. The kernel stops the thread for us on its
+ * way to fault again, which neither the program nor its parent can see. Should it not stop, because
+ * a signal has led it into a system call that waits for a page, it is let go later. A debugger that
+ * is at it already is left alone.
+ */
+static bool capture_by_ptrace(struct service *s, int32_t tid, struct capture *c)
+{
+	struct user_regs_struct registers;
+	struct iovec part = {&registers, sizeof(registers)};
+	uint64_t until = service_now() + STOP_WAIT_NS;
+	int status = 0;
+	pid_t stopped;
+	bool got;
+
+	if (s->seized_count == SEIZED_MAX || ptrace(PTRACE_SEIZE, tid, NULL, NULL) < 0)
+		return false;
+	ptrace(PTRACE_INTERRUPT, tid, NULL, NULL);
+	do
+		stopped = waitpid(tid, &status, __WALL | WNOHANG);
+	while (stopped == 0 && service_now() < until);
+	if (stopped == 0)
+		s->seized[s->seized_count++] = tid;
+	if (stopped <= 0 || !WIFSTOPPED(status))
+		return false;
+	got = ptrace(PTRACE_GETREGSET, tid, NT_PRSTATUS, &part) == 0;
+	if (got)
+		arch_from_user(&c->registers, &registers);
+	let_go(tid, status);
+	return got;
+}
+
 /* The sample of this very fault: the thread's last one; or, when a signal handler of the program
    has interrupted the wait and faulted elsewhere, an older one. */
 static const struct perf_sample *find_sample(
@@ -171,7 +233,11 @@ void capture_fault(struct service *s, struct process *p, uint64_t address, enum 
 
 		if (!c->ts)
 			c->ts = service_now();
-		if (capture_by_proc(p, page, kind, tid, c) && s->capture == FL_CAPTURE_SIGNAL)
+		if (!capture_by_proc(p, page, kind, tid, c))
+			return;
+		if (s->capture == FL_CAPTURE_SIGNAL)
 			capture_by_signal(s, p, tid, c);
+		else
+			c->has_registers = c->origin == ORIGIN_USER && capture_by_ptrace(s, tid, c);
 	}
 }

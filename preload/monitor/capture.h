@@ -21,6 +21,9 @@ struct capture {
 void capture_fault(struct service *s, struct process *p, uint64_t address, enum fault_kind kind,
     int32_t tid, struct capture *c);
 
+/* Goes on with what capture_fault could not finish: threads that stop late. */
+void capture_let_go(struct service *s);
+
 /* stack_view.more: `context` is the process. */
 size_t capture_read_more(void *context, uint64_t address, void *to, size_t size);
 

@@ -16,8 +16,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define SAMPLE_RING_PAGES   256u /* 1 MiB: some 400 samples for each CPU */
-#define SAMPLES_WAKE	    64u	 /* after so many the reader is woken */
+#define SAMPLE_RING_PAGES   1024u /* 4 MiB: some 1,700 samples for each CPU */
+#define SAMPLES_WAKE	    64u	  /* after so many the reader is woken */
 #define SIDEBAND_RING_PAGES 32u
 
 struct ring {

@@ -4,6 +4,7 @@
  * while before it sleeps, which is worth more than any other single thing, but only while that
  * takes no processor from the program.
  */
+#include "capture.h"
 #include "control.h"
 
 #include "../launch.h"
@@ -374,6 +375,7 @@ static void tick(struct service *s, uint64_t now)
 		ring_drain(s, p);
 		register_late(s, p, now);
 	}
+	capture_let_go(s);
 	rescued = remote_rescues();
 	if (rescued)
 		service_lost(s, LOST_EVENTS, rescued, "a stack was read while its pages went");

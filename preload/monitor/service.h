@@ -108,6 +108,7 @@ struct thread {
 };
 #define THREAD_BUCKETS	 1024u
 #define STACK_COPY_BYTES (256u << 10)
+#define SEIZED_MAX	 16u
 
 #define CONTROL_ASKERS 8u
 
@@ -149,6 +150,8 @@ struct service {
 	uint8_t *stack_copy;  /* STACK_COPY_BYTES: a stack to be unwound after the thread woke */
 	uint8_t *stack_extra; /* STACK_EXTRA_BYTES: what lies above perf's sample */
 	uint64_t verified, differing; /* with --verify-stacks */
+	int32_t seized[SEIZED_MAX];   /* threads that ptrace has yet to stop */
+	size_t seized_count;
 };
 
 uint64_t service_now(void);
