@@ -111,26 +111,26 @@ static bool on_own_stack(struct thread *thread, uint64_t sp)
  * is there (Linux commit dfa37dc3fc1f), and could turn the call into EINTR. The wait is short,
  * for the handler's own stack may need a page that only we can serve.
  */
-static void capture_by_signal(struct service *s, struct process *p, int32_t tid, struct capture *c)
+static bool capture_by_signal(struct service *s, struct process *p, int32_t tid, struct capture *c)
 {
 	struct thread *thread = thread_slot(s, p->pid, tid);
 	siginfo_t info = {.si_signo = FL_CAPTURE_SIGNAL_NUMBER, .si_code = SI_QUEUE};
 	uint64_t until;
 
-	if (!thread || thread->signal_failures >= SIGNAL_FAILURES || c->origin != ORIGIN_USER ||
-	    !p->shared || !on_own_stack(thread, c->registers.r[ARCH_SP]) || !takes_signal(tid))
-		return;
+	if (!thread || thread->signal_failures >= SIGNAL_FAILURES || !p->shared ||
+	    !on_own_stack(thread, c->registers.r[ARCH_SP]) || !takes_signal(tid))
+		return false;
 	if (syscall(SYS_rt_tgsigqueueinfo, p->pid, tid, FL_CAPTURE_SIGNAL_NUMBER, &info) < 0)
-		return;
+		return false;
 	until = service_now() + SIGNAL_WAIT_NS;
 	do
 		if (request_take_captured(p, tid, &c->registers)) {
-			c->has_registers = true;
 			thread->signal_failures = 0;
-			return;
+			return true;
 		}
 	while (service_now() < until);
 	thread->signal_failures++;
+	return false;
 }
 
 /* Lets a thread that has stopped for us go on. A signal of its own that came first is delivered as
@@ -157,11 +157,11 @@ void capture_let_go(struct service *s)
 }
 
 /*
- * Registers of a thread that waits in user mode, when perf has lost its sample: memory that is not
- * traced was touched so fast that the ring went round. The kernel stops the thread for us on its
- * way to fault again, which neither the program nor its parent can see. Should it not stop, because
- * a signal has led it into a system call that waits for a page, it is let go later. A debugger that
- * is at it already is left alone.
+ * Registers of a thread that waits in user mode and takes no signal of ours, or whose sample perf
+ * has lost: memory that is not traced was touched so fast that the ring went round. The kernel
+ * stops the thread for us on its way to fault again, which neither the program nor its parent can
+ * see. Should it not stop, because a signal has led it into a system call that waits for a page, it
+ * is let go later. A debugger that is at it already is left alone.
  */
 static bool capture_by_ptrace(struct service *s, int32_t tid, struct capture *c)
 {
@@ -235,9 +235,12 @@ void capture_fault(struct service *s, struct process *p, uint64_t address, enum 
 			c->ts = service_now();
 		if (!capture_by_proc(p, page, kind, tid, c))
 			return;
-		if (s->capture == FL_CAPTURE_SIGNAL)
-			capture_by_signal(s, p, tid, c);
-		else
-			c->has_registers = c->origin == ORIGIN_USER && capture_by_ptrace(s, tid, c);
+		if (c->origin == ORIGIN_KERNEL)
+			return; /* a system call's own frame is simple, and perf may not sample it
+				 */
+		if ((s->capture != FL_CAPTURE_SIGNAL || !capture_by_signal(s, p, tid, c)) &&
+		    !capture_by_ptrace(s, tid, c))
+			c->registers.r[ARCH_SP] =
+			    0; /* just the innermost frame: nothing is guessed */
 	}
 }
