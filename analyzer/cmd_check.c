@@ -24,7 +24,7 @@
 
 #define OUTPUT_WIDTH 79
 #define TEXT_INDENT  9
-#define CHECKS_LIMIT 40
+#define CHECKS_LIMIT 48
 
 #define GRANT_USERFAULTFD   "sudo sysctl -w vm.unprivileged_userfaultfd=1"
 #define GRANT_PERF	    "sudo sysctl -w kernel.perf_event_paranoid=1"
@@ -193,6 +193,53 @@ static void check_features(struct report *report)
 		check_feature(report, feature);
 }
 
+/* What the monitor does with registered memory; the rest is what a later kernel added. */
+static void check_ioctls(struct report *report)
+{
+	static const struct {
+		unsigned bit;
+		const char *name;
+		bool needed;
+	} known[] = {{_UFFDIO_WAKE, "wake", true}, {_UFFDIO_COPY, "copy", true},
+	    {_UFFDIO_ZEROPAGE, "zeropage", true}, {_UFFDIO_WRITEPROTECT, "writeprotect", false},
+	    {FL_UFFDIO_POISON, "poison", false}, {FL_UFFDIO_MOVE, "move", false}};
+	const char *purpose = "fill pages, wake threads, protect; poison and move are not used";
+	bool protect = report->features & UFFD_FEATURE_PAGEFAULT_FLAG_WP, enough = true;
+	char names[128] = "";
+	uint64_t ioctls = 0;
+	if (!report->userfaultfd)
+		return;
+	int result = machine_userfaultfd_ioctls(protect, &ioctls);
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+		bool has = ioctls & (UINT64_C(1) << known[i].bit);
+		size_t used = strlen(names);
+		enough &= has || !known[i].needed;
+		if (has)
+			snprintf(names + used, sizeof(names) - used, "%s%s", used ? ", " : "",
+			    known[i].name);
+	}
+	if (result < 0)
+		add(report, STATE_FAILED, "range-ioctls", purpose, NULL, "UFFDIO_REGISTER: %s",
+		    strerror(-result));
+	else
+		add(report, enough ? STATE_OK : STATE_FAILED, "range-ioctls", purpose, NULL, "%s",
+		    names);
+}
+
+static void check_pagemap_scan(struct report *report)
+{
+	const char *purpose = "finds quickly what was there before; else page by page";
+	int result = machine_pagemap_scan();
+	if (result == 0)
+		add(report, STATE_OK, "pagemap-scan", purpose, NULL, "PAGEMAP_SCAN works");
+	else if (result == -ENOTTY)
+		add(report, STATE_NOTE, "pagemap-scan", purpose, NULL,
+		    "this kernel does not have PAGEMAP_SCAN; Linux 6.7 does");
+	else
+		add(report, STATE_NOTE, "pagemap-scan", purpose, NULL, "/proc/PID/pagemap: %s",
+		    strerror(-result));
+}
+
 static void check_perf(struct report *report)
 {
 	char value[32] = "?";
@@ -260,6 +307,8 @@ static void (*const checks[])(struct report *report) = {
     check_seccomp,
     check_userfaultfd,
     check_features,
+    check_ioctls,
+    check_pagemap_scan,
     check_perf,
     check_memory_reading,
     check_thp,

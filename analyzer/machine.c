@@ -13,6 +13,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -78,6 +79,50 @@ int machine_userfaultfd_grants(uint64_t features)
 		return fd;
 	struct uffdio_api api = {.api = UFFD_API, .features = features};
 	int result = ioctl(fd, UFFDIO_API, &api) < 0 ? -errno : 0;
+	close(fd);
+	return result;
+}
+
+int machine_userfaultfd_ioctls(bool protect, uint64_t *ioctls)
+{
+	size_t size = (size_t)sysconf(_SC_PAGESIZE);
+	struct uffdio_api api = {
+	    .api = UFFD_API, .features = protect ? UFFD_FEATURE_PAGEFAULT_FLAG_WP : 0};
+	int fd = machine_open_userfaultfd(NULL);
+	if (fd < 0)
+		return fd;
+	int result = -ENOMEM;
+	void *page = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (page != MAP_FAILED) {
+		struct uffdio_register range = {.range = {(uintptr_t)page, size},
+		    .mode = UFFDIO_REGISTER_MODE_MISSING | (protect ? UFFDIO_REGISTER_MODE_WP : 0)};
+		result = ioctl(fd, UFFDIO_API, &api) < 0 || ioctl(fd, UFFDIO_REGISTER, &range) < 0
+			     ? -errno
+			     : 0;
+		*ioctls = range.ioctls;
+		munmap(page, size);
+	}
+	close(fd);
+	return result;
+}
+
+int machine_pagemap_scan(void)
+{
+	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	size_t size = (size_t)sysconf(_SC_PAGESIZE);
+	uintptr_t here = (uintptr_t)&size & ~(size - 1);
+	struct fl_page_region run;
+	struct fl_pm_scan_arg scan = {.size = sizeof(scan),
+	    .start = here,
+	    .end = here + size,
+	    .vec = (uintptr_t)&run,
+	    .vec_len = 1,
+	    .category_mask = FL_PAGE_IS_PRESENT,
+	    .return_mask = FL_PAGE_IS_PRESENT};
+	int found = ioctl(fd, FL_PAGEMAP_SCAN, &scan);
+	int result = found < 0 ? -errno : found == 1 ? 0 : -EIO;
 	close(fd);
 	return result;
 }

@@ -27,6 +27,15 @@ int machine_userfaultfd_user_mode(void); /* UFFD_USER_MODE_ONLY: for anybody */
  */
 int machine_userfaultfd_features(int fd, uint64_t *features);
 
+/*
+ * The ioctls that the kernel has for a registered page of private memory, as bits 1 << _UFFDIO_;
+ * with `protect` registered for write protection, too. 0 or negative errno.
+ */
+int machine_userfaultfd_ioctls(bool protect, uint64_t *ioctls);
+
+/* PAGEMAP_SCAN of /proc/PID/pagemap: 0 or negative errno. */
+int machine_pagemap_scan(void);
+
 /* Does the kernel grant `features` to this user? Opens its own descriptor. 0 or negative errno. */
 int machine_userfaultfd_grants(uint64_t features);
 

@@ -30,6 +30,10 @@
 #define UFFDIO_CONTINUE_MODE_WP ((__u64)1 << 1) /* Linux 6.4 */
 #endif
 
+/* Numbers of the newest ioctls; register's answer has a bit for each. */
+#define FL_UFFDIO_MOVE	 0x05u /* Linux 6.8 */
+#define FL_UFFDIO_POISON 0x08u /* Linux 6.6 */
+
 /* PAGEMAP_SCAN of linux/fs.h, Linux 6.7: what of an address range is present, run by run. */
 struct fl_page_region {
 	__u64 start, end, categories;

@@ -156,6 +156,14 @@ refuses() {
 	jq -e --argjson code $code '.works == ($code == 0) and (.checks | length > 10) and
 		all(.checks[]; (.state | IN("ok", "note", "missing", "failed")) and .found != "" and .purpose != "")' stdout
 	jq -e 'all(.checks[] | select(.state == "failed"); .grant != null)' stdout
+	# Each facility of userfaultfd that this kernel may have.
+	for name in userfaultfd dev-userfaultfd user-mode-only pagefault-flag-wp event-fork event-remap \
+		event-remove missing-hugetlbfs missing-shmem event-unmap sigbus thread-id \
+		minor-hugetlbfs minor-shmem exact-address wp-hugetlbfs-shmem wp-unpopulated poison \
+		wp-async move range-ioctls pagemap-scan; do
+		jq -e --arg name "$name" 'any(.checks[]; .name == $name)' stdout
+	done
+	jq -e '.checks[] | select(.name == "range-ioctls") | .found | test("wake, copy, zeropage")' stdout
 }
 
 @test "usage: an unprivileged user is told what check would grant" {
