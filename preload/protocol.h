@@ -81,7 +81,8 @@ enum fl_op {
 	FL_OP_SERVE,  /* address, 1 for a write: fill this page for a handler that cannot; the
 			 result is the bytes filled, or -EEXIST: it is there, -ENOENT: not traced */
 	FL_OP_WAKE,   /* the ring is half full; answered at once */
-	FL_OP_CAPTURED, /* never rung: registers of a signalled thread, FL_SLOT_CAPTURED */
+	FL_OP_CAPTURED, /* the signal's number of order: never rung: registers of a signalled
+			   thread, FL_SLOT_CAPTURED */
 };
 
 /* What FL_OP_ALLOC carries besides: any of them. */

@@ -21,9 +21,9 @@ tormented() {
 	local inherited=()
 	mapfile -t inherited < <(compgen -v | grep -E '^BATS_' | sed 's/^/--unset=/')
 	env "${inherited[@]}" TORMENT="$how" TORMENT_LOG="$PWD/log" TIME_FACTOR=$((TIME_FACTOR * 4)) \
-		TAGS='!slow,!stress,!timing' RESULT= "$TOP/tests/run" "${files[@]}" >result 2>&1 3>&- 4>&- ||
+		TAGS="!slow,!stress" FILTER= RESULT= "$TOP/tests/run" "${files[@]}" >result 2>&1 3>&- 4>&- ||
 		{
-			grep -E -A 200 '^not ok' result | head -c 20000
+			grep -E -A 200 "^not ok" result | head -c 20000; tail -n 5 result
 			fail "with this torment: $(tail -n 3 log)"
 			return
 		}

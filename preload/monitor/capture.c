@@ -120,11 +120,12 @@ static bool capture_by_signal(struct service *s, struct process *p, int32_t tid,
 	if (!thread || thread->signal_failures >= SIGNAL_FAILURES || !p->shared ||
 	    !on_own_stack(thread, c->registers.r[ARCH_SP]) || !takes_signal(tid))
 		return false;
+	info.si_value.sival_int = (int)++thread->signals;
 	if (syscall(SYS_rt_tgsigqueueinfo, p->pid, tid, FL_CAPTURE_SIGNAL_NUMBER, &info) < 0)
 		return false;
 	until = service_now() + SIGNAL_WAIT_NS;
 	do
-		if (request_take_captured(p, tid, &c->registers)) {
+		if (request_take_captured(p, tid, thread->signals, &c->registers)) {
 			thread->signal_failures = 0;
 			return true;
 		}

@@ -296,7 +296,8 @@ bool request_is_replacing(const struct process *p, uint64_t start, uint64_t size
 	return false;
 }
 
-bool request_take_captured(struct process *p, int32_t tid, struct registers *registers)
+bool request_take_captured(
+    struct process *p, int32_t tid, uint32_t order, struct registers *registers)
 {
 	bool taken = false;
 
@@ -306,9 +307,11 @@ bool request_take_captured(struct process *p, int32_t tid, struct registers *reg
 		if (__atomic_load_n(&slot->state, __ATOMIC_ACQUIRE) != FL_SLOT_CAPTURED ||
 		    slot->tid != tid)
 			continue;
-		arch_from_shim(registers, &slot->registers);
+		if (slot->argument[0] == order) {
+			arch_from_shim(registers, &slot->registers);
+			taken = true;
+		}
 		__atomic_store_n(&slot->state, FL_SLOT_FREE, __ATOMIC_RELEASE);
-		taken = true;
 	}
 	return taken;
 }

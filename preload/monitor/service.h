@@ -97,11 +97,11 @@ enum region_detail {
 struct thread {
 	struct thread *next; /* in its hash bucket */
 	int32_t tid, pid;
-	bool told;	    /* its thread line is written */
-	bool sampled;	    /* sample is of a fault that was not served yet */
-	uint64_t served_ns; /* when its last fault was served */
-	uint32_t signal_failures;
-	uint64_t home_sp; /* --capture=signal: where its own stack is */
+	bool told;			   /* its thread line is written */
+	bool sampled;			   /* sample is of a fault that was not served yet */
+	uint64_t served_ns;		   /* when its last fault was served */
+	uint32_t signal_failures, signals; /* --capture=signal: unanswered in a row, sent */
+	uint64_t home_sp;		   /* --capture=signal: where its own stack is */
 	uint32_t retries; /* --capture=signal: of the fault that could not be captured yet */
 	char name[16];
 	struct perf_sample sample;
@@ -311,8 +311,10 @@ void request_drain_cells(struct service *s, struct shared_area *shared, bool all
 /* True when the shim said that it replaces this range itself. */
 bool request_is_replacing(const struct process *p, uint64_t start, uint64_t size);
 
-/* Takes the registers that the handler of --capture=signal left for `tid`. */
-bool request_take_captured(struct process *p, int32_t tid, struct registers *registers);
+/* Takes the registers that the handler of --capture=signal left for `tid` at signal number `order`;
+   what it left at earlier ones is of faults that were served without waiting for it. */
+bool request_take_captured(
+    struct process *p, int32_t tid, uint32_t order, struct registers *registers);
 
 /* ---- hello.c ---- */
 

@@ -21,7 +21,7 @@ static void captured(int number, siginfo_t *info, void *context)
 	(void)number;
 	if (info->si_code != SI_QUEUE) /* not the monitor's */
 		return;
-	slot = shim_announce(FL_OP_CAPTURED, 0, 0);
+	slot = shim_announce(FL_OP_CAPTURED, (uint64_t)(uint32_t)info->si_value.sival_int, 0);
 	if (!slot)
 		return;
 	slot->registers = (struct fl_registers){.ip = (uint64_t)g[REG_RIP],
