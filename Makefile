@@ -81,7 +81,8 @@ objects = $(addprefix $(1)/,$(addsuffix .o,$(basename $(2))))
 names = $(sort $(basename $(notdir $(wildcard $(1)))))
 
 shim_objects := $(call objects,$(PLAIN),$(call sources,preload/shim))
-options_object := $(call objects,$(B),preload/options.c preload/uffd_features.c)
+options_object := $(call objects,$(B),preload/options.c preload/uffd_features.c preload/uffd_open.c \
+	preload/user.c)
 monitor_objects := $(call objects,$(B),$(call sources,preload/monitor))
 analyzer_objects := $(call objects,$(B),$(call sources,analyzer))
 all_objects := $(shim_objects) $(options_object) $(monitor_objects) $(analyzer_objects)

@@ -2,9 +2,11 @@
 /*
  * child.c: fork, wait at the gate, restore signals, execute. Between fork and execve the child
  * must leave everything else as faultline found it: descriptors (ours are close-on-exec), process
- * group, umask.
+ * group, umask; and with --user it takes that user's rights at last.
  */
 #include "child.h"
+
+#include "user_rights.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -46,7 +48,7 @@ static ssize_t read_all(int fd, void *buffer, size_t size)
 }
 
 int child_start(struct child *child, const char *path, char *const *argv, char *const *environment,
-    const struct signal_state *before)
+    const struct signal_state *before, const struct fl_user *user)
 {
 	int gate[2], report[2];
 	if (pipe2(gate, O_CLOEXEC) < 0)
@@ -68,8 +70,11 @@ int child_start(struct child *child, const char *path, char *const *argv, char *
 			_exit(STATUS_ABANDONED);
 		/* only now: a starter that is gone must not end this write with a signal */
 		sigaction(SIGPIPE, &before->pipe, NULL);
-		int error = execute(path, argv, environment);
-		ssize_t ignored = write(report[1], &error, sizeof(error));
+		struct child_failure failure = {.error = user ? -rights_become(user) : 0};
+		failure.as_itself = failure.error != 0;
+		if (failure.error == 0)
+			failure.error = execute(path, argv, environment);
+		ssize_t ignored = write(report[1], &failure, sizeof(failure));
 		(void)ignored;
 		_exit(STATUS_ABANDONED);
 	}
@@ -94,14 +99,14 @@ static void close_pipes(struct child *child)
 	child->gate = child->report = -1;
 }
 
-int child_release(struct child *child)
+struct child_failure child_release(struct child *child)
 {
-	int error = 0;
+	struct child_failure failure = {0};
 	if (write(child->gate, "", 1) == 1 &&
-	    read_all(child->report, &error, sizeof(error)) != (ssize_t)sizeof(error))
-		error = 0;
+	    read_all(child->report, &failure, sizeof(failure)) != (ssize_t)sizeof(failure))
+		failure = (struct child_failure){0};
 	close_pipes(child);
-	return -error;
+	return failure;
 }
 
 void child_abandon(struct child *child)

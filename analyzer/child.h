@@ -6,7 +6,10 @@
 #ifndef FAULTLINE_CHILD_H
 #define FAULTLINE_CHILD_H
 
+#include "../preload/user.h"
+
 #include <signal.h>
+#include <stdbool.h>
 #include <sys/types.h>
 
 /* What faultline changed for itself and the program must find as it was. */
@@ -15,23 +18,30 @@ struct signal_state {
 	struct sigaction child, pipe; /* SIGCHLD, SIGPIPE */
 };
 
+/* Why there is no program. */
+struct child_failure {
+	int error;	/* errno; 0: there is one */
+	bool as_itself; /* it could not become the user */
+};
+
 struct child {
 	pid_t pid;  /* -1: none */
 	int gate;   /* closing it unwritten makes the child leave */
-	int report; /* the child's errno when it could not execute the program */
+	int report; /* a child_failure when it could not execute the program */
 };
 
 /*
- * Makes the child; it waits. All strings must live until child_release. 0 or negative errno.
+ * Makes the child; it waits. Before it executes the program it becomes `user`, unless that is NULL.
+ * All strings must live until child_release. 0 or negative errno.
  */
 int child_start(struct child *child, const char *path, char *const *argv, char *const *environment,
-    const struct signal_state *before);
+    const struct signal_state *before, const struct fl_user *user);
 
 /*
- * Lets the child execute the program, and waits until it has. 0 (also when a signal ended it
- * before), or the negative errno of execve.
+ * Lets the child execute the program, and waits until it has (or a signal has ended it), or has
+ * failed.
  */
-int child_release(struct child *child);
+struct child_failure child_release(struct child *child);
 
 /* Ends a child that was not released, and waits for it. */
 void child_abandon(struct child *child);

@@ -10,6 +10,7 @@
 #include "message.h"
 
 #include "../preload/uffd_features.h"
+#include "../preload/uffd_open.h"
 #include "../preload/userfaultfd.h"
 
 #include <errno.h>
@@ -123,21 +124,24 @@ static void check_seccomp(struct report *report)
 
 static void check_userfaultfd(struct report *report)
 {
-	int by_call = machine_userfaultfd_by_call();
-	int by_device = machine_userfaultfd_by_device();
+	int by_call = fl_uffd_by_call();
+	int by_device = fl_uffd_by_device();
 	report->userfaultfd = by_call >= 0 || by_device >= 0;
 	enum state otherwise = report->userfaultfd ? STATE_NOTE : STATE_FAILED;
 	const char *purpose = "stops a thread at its first touch of a page";
 	const char *grant = report->filtered ? GRANT_IN_CONTAINER : GRANT_USERFAULTFD;
 
 	if (by_call >= 0)
-		add(report, STATE_OK, "userfaultfd", purpose, NULL, "the system call works");
+		add(report, STATE_OK, "userfaultfd", purpose, NULL,
+		    by_device >= 0 ? "the system call works; /dev/userfaultfd comes first"
+				   : "the system call works");
 	else
 		add(report, otherwise, "userfaultfd", purpose, report->userfaultfd ? NULL : grant,
 		    "the system call fails: %s", strerror(-by_call));
-	purpose = "the same without privileges, by the rights on a file";
+	purpose = "the same without privileges, by the rights on a file; what --user hands on";
 	if (by_device >= 0)
-		add(report, STATE_OK, "dev-userfaultfd", purpose, NULL, "/dev/userfaultfd works");
+		add(report, STATE_OK, "dev-userfaultfd", purpose, NULL,
+		    "/dev/userfaultfd works, and is used");
 	else
 		add(report, otherwise, "dev-userfaultfd", purpose,
 		    report->userfaultfd	   ? NULL
@@ -150,7 +154,7 @@ static void check_userfaultfd(struct report *report)
 		add(report, STATE_OK, "unprivileged-userfaultfd",
 		    "1 lets every user trace, 0 only root and CAP_SYS_PTRACE", NULL,
 		    "vm.unprivileged_userfaultfd = %s", value);
-	int user_mode = machine_userfaultfd_user_mode();
+	int user_mode = fl_uffd_user_mode();
 	if (user_mode >= 0)
 		add(report, STATE_OK, "user-mode-only", "what --unprivileged traces by", NULL,
 		    "UFFD_USER_MODE_ONLY works");

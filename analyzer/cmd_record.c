@@ -12,7 +12,10 @@
 #include "message.h"
 #include "monitor_process.h"
 #include "program.h"
+#include "user_rights.h"
 #include "watch.h"
+
+#include "../preload/uffd_open.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -35,6 +38,7 @@ struct request {
 	char **words; /* PROGRAM and its arguments */
 	char path[PATH_MAX];
 	struct installation installation;
+	struct fl_user user; /* who --user names; else all zero */
 };
 
 static void add_setting(struct request *request, const char *variable, const char *value)
@@ -93,39 +97,115 @@ static int read_request(
 	}
 }
 
-/* 0, or -errno after a message that says why nothing can be traced here. */
-static int check_machine(bool unprivileged)
+/*
+ * 0, or -errno after a message that says why nothing can be traced here. `device`: that of
+ * /dev/userfaultfd as root opened it for the user, or the negative errno; -EACCES without --user.
+ */
+static int check_machine(const struct request *request, int device)
 {
-	int device_error = 0;
-	int fd = unprivileged ? machine_userfaultfd_user_mode()
-			      : machine_open_userfaultfd(&device_error);
-	if (fd >= 0) {
+	bool user_mode = request->options.unprivileged ||
+			 (request->user.name && request->options.mode == FL_MODE_SIGBUS);
+	int fd = user_mode ? fl_uffd_user_mode() : fl_uffd_open();
+	if (fd >= 0)
 		close(fd);
+	if (fd >= 0 || (!user_mode && device >= 0))
 		return 0;
-	}
 	if (fd == -ENOSYS)
 		message("cannot trace: userfaultfd is missing in this kernel or refused by a "
 			"container filter; `faultline check` tells which and what to do");
+	else if (request->user.name && !user_mode)
+		message("cannot trace as user \"%s\": /dev/userfaultfd, which root would hand on, "
+			"cannot be opened (%s; Linux 6.1 has it), and the system call is refused "
+			"to that user; `sysctl -w vm.unprivileged_userfaultfd=1` permits it, "
+			"--unprivileged does without",
+		    request->user.name, strerror(-device));
 	else
 		message("cannot trace: userfaultfd is refused (%s; /dev/userfaultfd: %s); "
 			"`faultline check` prints the command that grants it; "
 			"--unprivileged does without",
-		    strerror(-fd), strerror(-device_error));
+		    strerror(-fd), strerror(-device));
 	return fd;
+}
+
+/* The loader would only warn about a shim that it cannot read, and the program run untraced. */
+static int check_shim(const struct request *request, char *error, size_t size)
+{
+	const char *shim = request->installation.shim;
+	int fd = open(shim, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0) {
+		close(fd);
+		return 0;
+	}
+	snprintf(error, size,
+	    "user \"%s\" cannot read \"%s\" (%s), which is loaded into the program: install "
+	    "faultline where everybody can (make install), or open each folder on the way with "
+	    "chmod o+x",
+	    request->user.name, shim, strerror(errno));
+	return STATUS_NOT_TRACED;
+}
+
+/* What depends on who runs the program, tried with that one's rights. 0 or the exit status. */
+static int try_program(struct request *request, int device)
+{
+	char error[3 * PATH_MAX];
+	int status = program_find(request->words[0], request->path, error, sizeof(error));
+	if (status == 0 && request->user.name)
+		status = check_shim(request, error, sizeof(error));
+	if (status != 0) {
+		message("%s", error);
+		return status;
+	}
+	return check_machine(request, device) < 0 ? STATUS_NOT_TRACED : 0;
+}
+
+/* 0, or the exit status after a message. */
+static int find_user(struct request *request)
+{
+	char error[1024];
+	const char *name = request->options.user;
+	if (getuid() != 0 || geteuid() != 0) {
+		message("record: --user=%s: only root can run a program as another user: use sudo",
+		    name);
+		return STATUS_NOT_TRACED;
+	}
+	if (fl_user_find(&request->user, name, error, sizeof(error)) == 0)
+		return 0;
+	message("record: --user=%s: %s", name, error);
+	return STATUS_NOT_TRACED;
+}
+
+static int try_as_user(struct request *request)
+{
+	struct rights before;
+	int device = fl_uffd_device();
+	int result = rights_borrow(&before, &request->user);
+	int status = STATUS_NOT_TRACED;
+	if (result < 0) {
+		message("cannot take the rights of user \"%s\": %s", request->user.name,
+		    strerror(-result));
+	} else {
+		status = try_program(request, device);
+		rights_return(&before);
+	}
+	if (device >= 0)
+		close(device);
+	return status;
 }
 
 /* Everything that can be refused before a process is made. 0 or the exit status. */
 static int prepare(struct request *request)
 {
 	char error[3 * PATH_MAX];
-	int status = program_find(request->words[0], request->path, error, sizeof(error));
-	if (status == 0 && installation_find(&request->installation, error, sizeof(error)) < 0)
-		status = STATUS_NOT_TRACED;
-	if (status != 0) {
-		message("%s", error);
-		return status;
+	if (request->options.user) {
+		int status = find_user(request);
+		if (status != 0)
+			return status;
 	}
-	return check_machine(request->options.unprivileged) < 0 ? STATUS_NOT_TRACED : 0;
+	if (installation_find(&request->installation, error, sizeof(error)) < 0) {
+		message("%s", error);
+		return STATUS_NOT_TRACED;
+	}
+	return request->user.name ? try_as_user(request) : try_program(request, -EACCES);
 }
 
 /* Standard descriptors that are closed would be given to our own files: hold their places. */
@@ -169,10 +249,16 @@ static int exit_status(int wait_status)
 }
 
 /* The program was let go but not executed: tell why, as env(1) does. Returns the exit status. */
-static int tell_not_run(const struct request *request, int error)
+static int tell_not_run(const struct request *request, struct child_failure failure)
 {
-	message("cannot run \"%s\": %s", request->path, strerror(-error));
-	return error == -ENOENT || error == -ENOTDIR ? STATUS_NOT_FOUND : STATUS_NOT_RUN;
+	if (failure.as_itself) {
+		message("cannot become user \"%s\": %s; nothing was run", request->user.name,
+		    strerror(failure.error));
+		return STATUS_NOT_TRACED;
+	}
+	message("cannot run \"%s\": %s", request->path, strerror(failure.error));
+	return failure.error == ENOENT || failure.error == ENOTDIR ? STATUS_NOT_FOUND
+								   : STATUS_NOT_RUN;
 }
 
 /* With the child at its gate and the monitor started: the rest. Returns the exit status. */
@@ -185,10 +271,10 @@ static int run(struct request *request, struct watch *watch)
 		monitor_process_wait(watch->monitor);
 		return result == -EINTR ? 128 + number : STATUS_NOT_TRACED;
 	}
-	int not_run = child_release(watch->child);
+	struct child_failure not_run = child_release(watch->child);
 	watch->may_tell = !request->options.quiet && isatty(STDERR_FILENO);
 	watch_until_finished(watch);
-	if (not_run < 0)
+	if (not_run.error != 0)
 		return tell_not_run(request, not_run);
 	if (watch->finished && !request->options.quiet)
 		tell_totals(&watch->totals);
@@ -199,27 +285,25 @@ static int run(struct request *request, struct watch *watch)
 	return exit_status(watch->root_status);
 }
 
-static int run_record(const struct command *command, int argc, char **argv)
+/* With everything tried: starts both processes. Returns the exit status. */
+static int start(struct request *request)
 {
-	struct request request = {0};
-	int wanted = read_request(&request, command, argc, argv);
-	if (wanted != 0)
-		return wanted > 0 ? command_help(command) : command->usage_status;
-	hold_standard_descriptors();
-	int status = prepare(&request);
-	if (status != 0)
-		return status;
-
+	int status = STATUS_NOT_TRACED;
+	const struct fl_user *user = request->user.name ? &request->user : NULL;
 	struct signal_state before;
 	struct child child = {.pid = -1, .gate = -1, .report = -1};
 	struct monitor_process monitor = {.pid = -1, .socket = -1};
 	struct watch watch = {.child = &child, .monitor = &monitor, .terminal = has_terminal()};
 	char socket_name[64];
 	name_socket(socket_name, sizeof(socket_name));
-	char **for_program =
-	    environment_for_program(environ, request.installation.shim, socket_name);
+	/* what login(1), su(1) and sudo(8) set */
+	const struct setting identity[] = {{"HOME", request->user.home},
+	    {"SHELL", request->user.shell}, {"USER", request->user.name},
+	    {"LOGNAME", request->user.name}};
+	char **for_program = environment_for_program(environ, request->installation.shim,
+	    socket_name, identity, user ? sizeof(identity) / sizeof(identity[0]) : 0);
 	char **for_monitor =
-	    environment_for_monitor(environ, request.settings, request.setting_count);
+	    environment_for_monitor(environ, request->settings, request->setting_count);
 	int result = for_program && for_monitor ? 0 : -ENOMEM;
 	if (result < 0)
 		goto out;
@@ -228,15 +312,15 @@ static int run_record(const struct command *command, int argc, char **argv)
 		result = watch.signals;
 		goto out;
 	}
-	result = child_start(&child, request.path, request.words, for_program, &before);
+	result = child_start(&child, request->path, request->words, for_program, &before, user);
 	if (result < 0)
 		goto out;
-	result = monitor_process_start(&monitor, request.installation.monitor, socket_name,
-	    child.pid, request.words, for_monitor);
+	result = monitor_process_start(&monitor, request->installation.monitor, socket_name,
+	    child.pid, request->words, for_monitor);
 	if (result < 0)
 		child_abandon(&child);
 	else
-		status = run(&request, &watch);
+		status = run(request, &watch);
 out:
 	if (result < 0) {
 		message("cannot start the recording: %s", strerror(-result));
@@ -244,6 +328,20 @@ out:
 	}
 	environment_free(for_program);
 	environment_free(for_monitor);
+	return status;
+}
+
+static int run_record(const struct command *command, int argc, char **argv)
+{
+	struct request request = {0};
+	int wanted = read_request(&request, command, argc, argv);
+	if (wanted != 0)
+		return wanted > 0 ? command_help(command) : command->usage_status;
+	hold_standard_descriptors();
+	int status = prepare(&request);
+	if (status == 0)
+		status = start(&request);
+	fl_user_free(&request.user);
 	return status;
 }
 

@@ -45,6 +45,8 @@ static void print_values(const char *command, const struct fl_option *option)
 	if (strcmp(option->argument, "FILE") == 0) {
 		printf("mapfile -t COMPREPLY < <(compgen -f -- \"$word\")\n"
 		       "\t\tcompopt -o filenames 2>/dev/null\n");
+	} else if (strcmp(option->argument, "NAME") == 0) {
+		printf("mapfile -t COMPREPLY < <(compgen -u -- \"$word\")\n");
 	} else {
 		printf("mapfile -t COMPREPLY < <(compgen -W '");
 		for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)

@@ -48,15 +48,36 @@ static char *join(const char *variable, const char *first, const char *second)
 	return entry;
 }
 
-char **environment_for_program(char *const *from, const char *shim, const char *socket)
+static bool is_set(const char *entry, const struct setting *settings, size_t count)
 {
-	char **made = make_vector(from, 2);
+	for (size_t i = 0; i < count; i++)
+		if (is_variable(entry, settings[i].variable))
+			return true;
+	return false;
+}
+
+/* Adds the settings behind `used` entries. False without memory. */
+static bool add_settings(char **made, size_t used, const struct setting *settings, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		made[used] = join(settings[i].variable, settings[i].value, NULL);
+		if (!made[used++])
+			return false;
+	}
+	return true;
+}
+
+char **environment_for_program(char *const *from, const char *shim, const char *socket,
+    const struct setting *settings, size_t setting_count)
+{
+	char **made = make_vector(from, 2 + setting_count);
 	if (!made)
 		return NULL;
 	size_t count = 0;
 	bool preloaded = false;
 	for (; *from; from++) {
-		if (is_variable(*from, FL_MONITOR_VARIABLE))
+		if (is_variable(*from, FL_MONITOR_VARIABLE) ||
+		    is_set(*from, settings, setting_count))
 			continue;
 		if (is_variable(*from, PRELOAD_VARIABLE)) {
 			made[count] =
@@ -71,19 +92,11 @@ char **environment_for_program(char *const *from, const char *shim, const char *
 	if (!preloaded && !(made[count++] = join(PRELOAD_VARIABLE, shim, NULL)))
 		goto out;
 	made[count] = join(FL_MONITOR_VARIABLE, socket, NULL);
-	if (made[count])
+	if (made[count++] && add_settings(made, count, settings, setting_count))
 		return made;
 out:
 	environment_free(made);
 	return NULL;
-}
-
-static bool is_set(const char *entry, const struct setting *settings, size_t count)
-{
-	for (size_t i = 0; i < count; i++)
-		if (is_variable(entry, settings[i].variable))
-			return true;
-	return false;
 }
 
 char **environment_for_monitor(char *const *from, const struct setting *settings, size_t count)
@@ -100,12 +113,8 @@ char **environment_for_monitor(char *const *from, const struct setting *settings
 		if (!made[used++])
 			goto out;
 	}
-	for (size_t i = 0; i < count; i++) {
-		made[used] = join(settings[i].variable, settings[i].value, NULL);
-		if (!made[used++])
-			goto out;
-	}
-	return made;
+	if (add_settings(made, used, settings, count))
+		return made;
 out:
 	environment_free(made);
 	return NULL;

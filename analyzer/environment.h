@@ -14,10 +14,11 @@ struct setting {
 
 /*
  * The user's environment with the shim put before what LD_PRELOAD already holds (an allocator
- * preloaded by the user must come after it), and FAULTLINE_MONITOR=`socket`. Everything else stays
- * as and where it was. NULL without memory; free with environment_free.
+ * preloaded by the user must come after it), FAULTLINE_MONITOR=`socket`, and `settings`. Everything
+ * else stays as and where it was. NULL without memory; free with environment_free.
  */
-char **environment_for_program(char *const *from, const char *shim, const char *socket);
+char **environment_for_program(char *const *from, const char *shim, const char *socket,
+    const struct setting *settings, size_t count);
 
 /* The user's environment without LD_PRELOAD and FAULTLINE_MONITOR, with `settings` set. */
 char **environment_for_monitor(char *const *from, const struct setting *settings, size_t count);

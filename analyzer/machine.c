@@ -5,6 +5,7 @@
  */
 #include "machine.h"
 
+#include "../preload/uffd_open.h"
 #include "../preload/userfaultfd.h"
 
 #include <errno.h>
@@ -27,42 +28,6 @@
 #define SAMPLED_REGISTERS 1ull
 #endif
 
-int machine_userfaultfd_by_call(void)
-{
-	long fd = syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
-	return fd < 0 ? -errno : (int)fd;
-}
-
-int machine_userfaultfd_by_device(void)
-{
-	int device = open("/dev/userfaultfd", O_RDWR | O_CLOEXEC);
-	if (device < 0)
-		return -errno;
-	int fd = ioctl(device, USERFAULTFD_IOC_NEW, O_CLOEXEC | O_NONBLOCK);
-	int result = fd < 0 ? -errno : fd;
-	close(device);
-	return result;
-}
-
-int machine_userfaultfd_user_mode(void)
-{
-	long fd = syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK | UFFD_USER_MODE_ONLY);
-	return fd < 0 ? -errno : (int)fd;
-}
-
-int machine_open_userfaultfd(int *device_error)
-{
-	int fd = machine_userfaultfd_by_call();
-	if (fd >= 0)
-		return fd;
-	int other = machine_userfaultfd_by_device();
-	if (other >= 0)
-		return other;
-	if (device_error)
-		*device_error = other;
-	return fd;
-}
-
 int machine_userfaultfd_features(int fd, uint64_t *features)
 {
 	struct uffdio_api api = {.api = UFFD_API};
@@ -74,7 +39,7 @@ int machine_userfaultfd_features(int fd, uint64_t *features)
 
 int machine_userfaultfd_grants(uint64_t features)
 {
-	int fd = machine_open_userfaultfd(NULL);
+	int fd = fl_uffd_open();
 	if (fd < 0)
 		return fd;
 	struct uffdio_api api = {.api = UFFD_API, .features = features};
@@ -88,7 +53,7 @@ int machine_userfaultfd_ioctls(bool protect, uint64_t *ioctls)
 	size_t size = (size_t)sysconf(_SC_PAGESIZE);
 	struct uffdio_api api = {
 	    .api = UFFD_API, .features = protect ? UFFD_FEATURE_PAGEFAULT_FLAG_WP : 0};
-	int fd = machine_open_userfaultfd(NULL);
+	int fd = fl_uffd_open();
 	if (fd < 0)
 		return fd;
 	int result = -ENOMEM;

@@ -10,18 +10,6 @@
 #include <stdint.h>
 
 /*
- * Opens a userfaultfd that also serves faults inside system calls: by system call, or by
- * /dev/userfaultfd. Returns the descriptor (close-on-exec, non-blocking; the caller closes it) or
- * the negative errno of the system call; the device's is in *device_error when not NULL.
- */
-int machine_open_userfaultfd(int *device_error);
-
-/* Each way alone: a descriptor or a negative errno. */
-int machine_userfaultfd_by_call(void);
-int machine_userfaultfd_by_device(void);
-int machine_userfaultfd_user_mode(void); /* UFFD_USER_MODE_ONLY: for anybody */
-
-/*
  * The features the kernel offers (UFFD_FEATURE_ bits). 0 or negative errno; takes a descriptor
  * that has not been asked yet.
  */

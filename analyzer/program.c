@@ -160,7 +160,7 @@ int program_find(const char *name, char *path, char *error, size_t error_size)
 			if (result == 0)
 				return 0;
 			/* execvp goes on after ENOENT and EACCES, and remembers EACCES */
-			bool exists = access(path, F_OK) == 0;
+			bool exists = faccessat(AT_FDCWD, path, F_OK, AT_EACCESS) == 0;
 			if (exists && (status == STATUS_NOT_FOUND || result == STATUS_NOT_TRACED)) {
 				snprintf(error, error_size, "%s", candidate_error);
 				status = result;

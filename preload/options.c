@@ -294,6 +294,16 @@ static int parse_verify_stacks(
 	return parse_switch(&options->verify_stacks, value, error, size);
 }
 
+static int parse_user(struct fl_options *options, const char *value, char *error, size_t size)
+{
+	if (value[0] == '\0') {
+		snprintf(error, size, "must be the name of a user");
+		return -EINVAL;
+	}
+	options->user = value;
+	return 0;
+}
+
 const struct fl_option fl_option_table[] = {
     {.flag = "output",
 	.letter = 'o',
@@ -366,6 +376,11 @@ const struct fl_option fl_option_table[] = {
 	.flag_value = "1",
 	.help = "by what any user may have: see the manual page",
 	.parse = parse_unprivileged},
+    {.flag = "user",
+	.variable = "FAULTLINE_USER",
+	.argument = "NAME",
+	.help = "run PROGRAM as this user; for root alone",
+	.parse = parse_user},
     {.flag = "without",
 	.variable = "FAULTLINE_WITHOUT",
 	.argument = "LIST",

@@ -52,6 +52,7 @@ struct fl_options {
 	uint64_t duration_ns; /* of tracing; 0: to the end */
 	bool unprivileged;    /* by what the kernel grants to anybody */
 	bool verify_stacks;   /* compare unwind rules with libunwind on every stack */
+	const char *user;     /* who the program runs as, or NULL: who runs faultline; not owned */
 };
 
 /*

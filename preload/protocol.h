@@ -27,6 +27,11 @@
  * sends no events, for a program that holds it would wait for ever for them to be read once the
  * monitor is dead: what goes is told by records, in order with the faults.
  *
+ * A program that root runs as another user (--user) may not have a full userfaultfd by itself, and
+ * permission for /dev/userfaultfd is asked for only when it is opened: the monitor, which root has
+ * started, has it open and sends it with the answer "come again" to that user's processes. The shim
+ * makes its userfaultfd from it and closes it at once.
+ *
  * An area is shared by a process and its forked children until they call exec; with --mode=sigbus
  * and --unprivileged each child says hello by itself and gets one of its own.
  *
@@ -37,7 +42,7 @@
 
 #include <stdint.h>
 
-#define FL_PROTOCOL_VERSION 2u
+#define FL_PROTOCOL_VERSION 3u
 #define FL_SLOTS	    64u
 #define FL_CELLS	    2048u
 #define FL_ARENAS	    512u
@@ -201,6 +206,7 @@ _Static_assert(sizeof(struct fl_area) % 64 == 0, "cells are aligned");
 /* The descriptors that come with a hello. */
 #define FL_HELLO_USER_MODE 1u /* opened with UFFD_USER_MODE_ONLY */
 #define FL_HELLO_SIGBUS	   2u /* two: the second is for UFFD_FEATURE_SIGBUS */
+#define FL_HELLO_NONE	   4u /* none: the kernel refuses every kind */
 
 struct fl_hello {
 	uint32_t version;
@@ -214,8 +220,8 @@ struct fl_hello {
 };
 
 struct fl_welcome {
-	/* 0; -EAGAIN: come again with `descriptors`; or another negative errno: not traced, `text`
-	   says why ("": say nothing) */
+	/* 0, with the area; -EAGAIN: come again with `descriptors`, made from the device where that
+	   is sent; or another negative errno: not traced, `text` says why ("": say nothing) */
 	int32_t status;
 	int32_t monitor_pid;
 	uint32_t descriptors; /* FL_HELLO_ bits */

@@ -2,9 +2,10 @@
 /* capture.c: the three ways to a sleeping thread's registers and stack. */
 #include "capture.h"
 
+#include "rights.h"
+
 #include <elf.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
@@ -31,7 +32,7 @@ size_t capture_read_more(void *context, uint64_t address, void *to, size_t size)
 
 ssize_t capture_read_file(const char *path, char *text, size_t size)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int fd = rights_open_proc(path);
 	ssize_t got;
 
 	if (fd < 0)

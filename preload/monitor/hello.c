@@ -75,7 +75,8 @@ static size_t first_size(int socket)
 	return size < 0 ? 0 : (size_t)size;
 }
 
-static int receive_hello(int socket, struct fl_hello *hello, struct descriptors *d, int32_t *pid)
+static int receive_hello(
+    int socket, struct fl_hello *hello, struct descriptors *d, struct ucred *peer)
 {
 	struct iovec part = {hello, sizeof(*hello)};
 	union {
@@ -86,8 +87,7 @@ static int receive_hello(int socket, struct fl_hello *hello, struct descriptors 
 	    .msg_iovlen = 1,
 	    .msg_control = &control,
 	    .msg_controllen = sizeof(control)};
-	struct ucred peer;
-	socklen_t size = sizeof(peer);
+	socklen_t size = sizeof(*peer);
 	const struct cmsghdr *header;
 	ssize_t got;
 
@@ -101,12 +101,9 @@ static int receive_hello(int socket, struct fl_hello *hello, struct descriptors 
 			memcpy(&d->memory, CMSG_DATA(header) + sizeof(int), sizeof(int));
 	}
 	if (got != (ssize_t)sizeof(*hello) || hello->version != FL_PROTOCOL_VERSION ||
-	    d->doorbell < 0)
+	    (d->doorbell < 0) != (hello->descriptors == FL_HELLO_NONE))
 		return -EPROTO;
-	if (getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0)
-		return -errno;
-	*pid = peer.pid;
-	return 0;
+	return getsockopt(socket, SOL_SOCKET, SO_PEERCRED, peer, &size) < 0 ? -errno : 0;
 }
 
 static void send_welcome(int socket, const struct fl_welcome *welcome, int fd)
@@ -169,11 +166,38 @@ static struct process *greet(struct service *s, const struct fl_hello *hello, in
 	return p;
 }
 
-/* The descriptors that this recording needs. */
+/*
+ * The descriptors that this recording needs. With --mode=sigbus one stays in the program, and user
+ * mode is all that it takes: a program of --user gets no more than its user could have.
+ */
 static uint32_t wanted(const struct service *s)
 {
-	return (s->options.unprivileged ? FL_HELLO_USER_MODE : 0) |
-	       (s->options.mode == FL_MODE_SIGBUS ? FL_HELLO_SIGBUS : 0);
+	bool sigbus = s->options.mode == FL_MODE_SIGBUS;
+
+	return (s->options.unprivileged || (sigbus && s->options.user) ? FL_HELLO_USER_MODE : 0) |
+	       (sigbus ? FL_HELLO_SIGBUS : 0);
+}
+
+/* The device for a process of --user's user, of which it makes what it could not have; or -1. */
+static int device_for(const struct service *s, const struct ucred *peer)
+{
+	return s->options.user && peer->uid == s->user.uid && !(wanted(s) & FL_HELLO_USER_MODE)
+		   ? s->device_fd
+		   : -1;
+}
+
+/* A process has come without the descriptors that are wanted: may it come again? */
+static int refuse_descriptors(
+    const struct service *s, const struct fl_hello *hello, const struct ucred *peer)
+{
+	bool could_not = hello->descriptors & (FL_HELLO_USER_MODE | FL_HELLO_NONE);
+
+	if (!could_not || device_for(s, peer) >= 0)
+		return -EAGAIN;
+	/* In user mode it has what there is. */
+	return hello->descriptors == FL_HELLO_USER_MODE && (wanted(s) & FL_HELLO_USER_MODE)
+		   ? -EAGAIN
+		   : -EPERM;
 }
 
 /* Agrees with the kernel what both do, and registers the doorbell. */
@@ -190,20 +214,19 @@ static int prepare(struct service *s, const struct fl_hello *hello, const struct
 			       UFFDIO_REGISTER_MODE_MISSING, &ioctls);
 }
 
-static int attach(struct service *s, const struct fl_hello *hello, int32_t pid,
+static int attach(struct service *s, const struct fl_hello *hello, const struct ucred *peer,
     struct descriptors *d, int *area_fd)
 {
 	uint64_t features, ts = service_now();
 	struct shared_area *shared = NULL;
 	struct process *p, *parent;
+	int32_t pid = peer->pid;
 	int error;
 
 	if (!s->options.follow && s->attached_any)
 		return -ECANCELED;
 	if (hello->descriptors != wanted(s))
-		return hello->descriptors == FL_HELLO_USER_MODE && !s->options.unprivileged
-			   ? -EPERM
-			   : -EAGAIN;
+		return refuse_descriptors(s, hello, peer);
 	if (s->capture == FL_CAPTURE_PERF)
 		service_cover(s, pid);
 	error = prepare(s, hello, d, &features);
@@ -254,8 +277,8 @@ void hello_accept(struct service *s)
 	struct fl_welcome welcome = {.monitor_pid = getpid(), .descriptors = wanted(s)};
 	struct descriptors descriptors = {-1, -1};
 	struct fl_hello hello = {0};
-	int socket, area_fd = -1;
-	int32_t pid = 0;
+	int socket, area_fd = -1, device;
+	struct ucred peer = {0};
 
 	socket = accept4(s->listen_fd, NULL, NULL, SOCK_CLOEXEC);
 	if (socket < 0)
@@ -264,12 +287,13 @@ void hello_accept(struct service *s)
 		control_accept(s, socket);
 		return;
 	}
-	welcome.status = receive_hello(socket, &hello, &descriptors, &pid);
+	welcome.status = receive_hello(socket, &hello, &descriptors, &peer);
 	if (welcome.status == 0)
-		welcome.status = attach(s, &hello, pid, &descriptors, &area_fd);
+		welcome.status = attach(s, &hello, &peer, &descriptors, &area_fd);
 	if (welcome.status < 0 && welcome.status != -ECANCELED && welcome.status != -EAGAIN)
-		explain(&welcome, pid, !s->attached_any);
-	send_welcome(socket, &welcome, area_fd);
+		explain(&welcome, peer.pid, !s->attached_any);
+	device = welcome.status == -EAGAIN ? device_for(s, &peer) : -1;
+	send_welcome(socket, &welcome, device >= 0 ? device : area_fd);
 	close(socket);
 	if (area_fd >= 0)
 		close(area_fd);

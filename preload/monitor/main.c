@@ -6,7 +6,9 @@
  */
 #include "../launch.h"
 #include "../uffd_features.h"
+#include "../uffd_open.h"
 #include "control.h"
+#include "rights.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -45,6 +47,7 @@ struct arguments {
 	const char *socket;
 	int32_t pid;
 	int starter_fd;
+	bool preloaded; /* a starter that hangs up is served all the same */
 	char *const *command;
 };
 
@@ -61,7 +64,7 @@ static int parse_arguments(int count, char **words, struct arguments *a)
 		else if (strncmp(words[i], "--starter-fd=", 13) == 0)
 			a->starter_fd = atoi(words[i] + 13);
 		else if (strcmp(words[i], "--preloaded") == 0)
-			continue; /* a starter that hangs up is served all the same */
+			a->preloaded = true;
 		else
 			return -EINVAL;
 	}
@@ -244,6 +247,41 @@ static void default_output(const struct arguments *a, char *path, size_t size)
 	    a->pid);
 }
 
+/* --user: opens what only root may, then goes on with that user's rights on files. */
+static int take_user(struct service *s, bool preloaded, char *error, size_t size)
+{
+	int result;
+
+	s->device_fd = -1;
+	if (!s->options.user)
+		return 0;
+	if (preloaded) {
+		snprintf(error, size,
+		    "FAULTLINE_USER is for `faultline record`: a program that is only preloaded "
+		    "has its user already");
+		return -EINVAL;
+	}
+	result = fl_user_find(&s->user, s->options.user, error, size);
+	if (result < 0)
+		return result;
+	s->device_fd = fl_uffd_device();
+	result = rights_limit(&s->user);
+	if (result < 0)
+		snprintf(error, size, "cannot take the rights of user \"%s\": %s", s->user.name,
+		    strerror(-result));
+	return result;
+}
+
+/* A file that root could write and the user cannot is not obvious. */
+static void name_user(const struct service *s, char *error, size_t size)
+{
+	size_t used = strlen(error);
+
+	if (s->options.user)
+		snprintf(
+		    error + used, size - used, "; it is user \"%s\" who writes it", s->user.name);
+}
+
 static int start(struct service *s, const struct arguments *a, char *path, char *error, size_t size)
 {
 	const char *features[32];
@@ -254,6 +292,9 @@ static int start(struct service *s, const struct arguments *a, char *path, char 
 
 	fl_options_default(&s->options);
 	result = fl_options_from_environment(&s->options, environ, error, size);
+	if (result < 0)
+		return result;
+	result = take_user(s, a->preloaded, error, size);
 	if (result < 0)
 		return result;
 	result = choose_capture(s->options.mode, s->options.capture, &s->capture, error, size);
@@ -283,8 +324,10 @@ static int start(struct service *s, const struct arguments *a, char *path, char 
 	else
 		default_output(a, path, TRACE_PATH_MAX);
 	result = writer_create(&s->writer, path, error, size);
-	if (result < 0)
+	if (result < 0) {
+		name_user(s, error, size);
 		return result;
+	}
 	list_features(s->features, features);
 	session = (struct writer_session){.mode = fl_mode_name(s->options.mode),
 	    .capture = fl_capture_name(s->capture),
@@ -347,5 +390,6 @@ int main(int count, char **words)
 	stacks_destroy(service.stacks);
 	free(service.stack_copy);
 	free(service.stack_extra);
+	fl_user_free(&service.user);
 	return 0;
 }

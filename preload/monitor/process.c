@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* process.c: the traced processes and their threads, from start to end. */
 #include "control.h"
+#include "rights.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -126,7 +127,7 @@ static ssize_t read_file(int32_t pid, const char *name, char *to, size_t size)
 	int fd;
 
 	snprintf(path, sizeof(path), "/proc/%d/%s", pid, name);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
+	fd = rights_open_proc(path);
 	if (fd < 0)
 		return -errno;
 	while ((size_t)total < size && (got = read(fd, to + total, size - (size_t)total)) > 0)

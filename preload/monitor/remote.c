@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* remote.c: reads a traced process's memory without ever faulting a registered page in. */
+#include "rights.h"
 #include "service.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
@@ -98,7 +98,7 @@ static int pagemap_open(int32_t pid)
 	char path[64];
 
 	snprintf(path, sizeof(path), "/proc/%d/pagemap", pid);
-	return open(path, O_RDONLY | O_CLOEXEC);
+	return rights_open_proc(path);
 }
 
 /* How much of [address, address + size), which lies in one region, is present from its start. */

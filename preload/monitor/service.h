@@ -12,6 +12,7 @@
 #include "../launch.h"
 #include "../options.h"
 #include "../protocol.h"
+#include "../user.h"
 #include "event.h"
 #include "interval.h"
 #include "perf.h"
@@ -131,6 +132,8 @@ struct service {
 	struct stacks *stacks;
 	int epoll_fd, listen_fd, starter_fd;
 	int32_t root_pid;
+	struct fl_user user; /* --user: the program's; else all zero */
+	int device_fd;	     /* /dev/userfaultfd for that user's processes, or -1 */
 	bool root_exited, attached_any;
 	bool spin;
 	bool user_mode;	  /* the kernel cannot wait for pages: --mode=sigbus, --unprivileged */

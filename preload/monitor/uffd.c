@@ -2,11 +2,11 @@
 /* uffd.c: thin calls; the source of zero bytes. */
 #include "uffd.h"
 
+#include "../uffd_open.h"
+
 #include <errno.h>
-#include <fcntl.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 static int api(int fd, uint64_t *features)
@@ -21,20 +21,9 @@ static int api(int fd, uint64_t *features)
 
 int uffd_open(void)
 {
-	int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK), device;
+	int fd = fl_uffd_open();
 
-	if (fd >= 0)
-		return fd;
-	device = open("/dev/userfaultfd", O_RDWR | O_CLOEXEC);
-	if (device < 0) { /* good enough to ask for features */
-		fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK | UFFD_USER_MODE_ONLY);
-		return fd < 0 ? -errno : fd;
-	}
-	fd = ioctl(device, USERFAULTFD_IOC_NEW, O_CLOEXEC);
-	if (fd < 0)
-		fd = -errno;
-	close(device);
-	return fd;
+	return fd >= 0 ? fd : fl_uffd_user_mode(); /* good enough to ask for features */
 }
 
 uint64_t uffd_supported(void)

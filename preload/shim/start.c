@@ -321,23 +321,24 @@ static int monitor_connect(const char *name)
 }
 
 /*
- * By the system call, or by the device for users whom the administrator let use it. `user_mode`:
- * one that anybody may have, because the kernel's own accesses do not wait for it.
+ * By the device, the monitor's or our own where the administrator let this user use it; else by the
+ * system call (uffd_open.h says why in this order). `user_mode`: one that anybody may have, because
+ * the kernel's own accesses do not wait for it.
  */
-static int userfaultfd_open(bool user_mode)
+static int userfaultfd_open(bool user_mode, int device)
 {
-	long fd = SYS1(
-		 SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK | (user_mode ? UFFD_USER_MODE_ONLY : 0)),
-	     device;
+	long fd = -1, own = -1;
 
-	if (fd >= 0 || user_mode)
-		return (int)fd;
-	device = SYS4(SYS_openat, AT_FDCWD, "/dev/userfaultfd", O_RDWR | O_CLOEXEC, 0);
+	if (user_mode)
+		return (int)SYS1(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK | UFFD_USER_MODE_ONLY);
 	if (device < 0)
-		return (int)fd;
-	fd = SYS3(SYS_ioctl, device, USERFAULTFD_IOC_NEW, O_CLOEXEC | O_NONBLOCK);
-	SYS1(SYS_close, device);
-	return (int)fd;
+		own = SYS4(SYS_openat, AT_FDCWD, "/dev/userfaultfd", O_RDWR | O_CLOEXEC, 0);
+	if (device >= 0 || own >= 0)
+		fd = SYS3(SYS_ioctl, device >= 0 ? device : own, USERFAULTFD_IOC_NEW,
+		    O_CLOEXEC | O_NONBLOCK);
+	if (own >= 0)
+		SYS1(SYS_close, own);
+	return fd >= 0 ? (int)fd : (int)SYS1(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
 }
 
 /* The descriptors of a hello, `which` being FL_HELLO_ bits; what cannot be opened leaves -1. */
@@ -354,19 +355,20 @@ static void descriptors_close(struct descriptors *d)
 	d->uffd[0] = d->uffd[1] = -1;
 }
 
-/* Those that the monitor wants; at first a plain one, or what this user may have. */
-static int descriptors_open(struct descriptors *d, uint32_t wanted, bool first)
+/* Those that the monitor wants, made from its `device` (or -1); at first a plain one, or what this
+   user may have. */
+static int descriptors_open(struct descriptors *d, uint32_t wanted, int device, bool first)
 {
 	int count = wanted & FL_HELLO_SIGBUS ? 2 : 1;
 
 	*d = (struct descriptors){wanted, {-1, -1}};
 	for (int i = 0; i < count; i++) {
-		d->uffd[i] = userfaultfd_open(d->which & FL_HELLO_USER_MODE);
+		d->uffd[i] = userfaultfd_open(d->which & FL_HELLO_USER_MODE, device);
 		if (d->uffd[i] < 0 && first && !(d->which & FL_HELLO_USER_MODE)) {
 			int refused = d->uffd[i];
 
 			d->which |= FL_HELLO_USER_MODE;
-			d->uffd[i] = userfaultfd_open(true);
+			d->uffd[i] = userfaultfd_open(true, -1);
 			if (d->uffd[i] < 0)
 				d->uffd[i] = refused;
 		}
@@ -382,7 +384,7 @@ static int descriptors_open(struct descriptors *d, uint32_t wanted, bool first)
 
 static int send_hello(int socket, const struct fl_hello *hello, const struct descriptors *d)
 {
-	size_t count = d->uffd[1] >= 0 ? 2 : 1;
+	size_t count = d->uffd[1] >= 0 ? 2 : d->uffd[0] >= 0 ? 1 : 0;
 	struct iovec part = {(void *)hello, sizeof(*hello)};
 	union {
 		struct cmsghdr header;
@@ -390,8 +392,8 @@ static int send_hello(int socket, const struct fl_hello *hello, const struct des
 	} control = {{0}};
 	struct msghdr message = {.msg_iov = &part,
 	    .msg_iovlen = 1,
-	    .msg_control = &control,
-	    .msg_controllen = CMSG_SPACE(count * sizeof(int))};
+	    .msg_control = count ? &control : NULL,
+	    .msg_controllen = count ? CMSG_SPACE(count * sizeof(int)) : 0};
 	long result;
 
 	control.header.cmsg_level = SOL_SOCKET;
@@ -404,7 +406,8 @@ static int send_hello(int socket, const struct fl_hello *hello, const struct des
 	return result < 0 ? (int)result : 0;
 }
 
-static int receive_welcome(int socket, struct fl_welcome *welcome, int *area_fd)
+/* `fd` gets what comes with it: the area, or the device. */
+static int receive_welcome(int socket, struct fl_welcome *welcome, int *fd)
 {
 	struct iovec part = {welcome, sizeof(*welcome)};
 	union {
@@ -424,7 +427,7 @@ static int receive_welcome(int socket, struct fl_welcome *welcome, int *area_fd)
 		return result < 0 ? (int)result : -EPIPE;
 	if (message.msg_controllen >= CMSG_LEN(sizeof(int)) &&
 	    control.header.cmsg_type == SCM_RIGHTS)
-		memcpy(area_fd, CMSG_DATA(&control.header), sizeof(*area_fd));
+		memcpy(fd, CMSG_DATA(&control.header), sizeof(*fd));
 	return 0;
 }
 
@@ -475,9 +478,10 @@ static void keep_memory_uffd(struct shim_channel *channel, struct descriptors *d
 	d->uffd[1] = -1;
 }
 
-/* One hello with these descriptors, to the monitor of that name. */
+/* One hello with these descriptors, to the monitor of that name. When that answers -EAGAIN,
+   `device` gets what it sent, or -1. */
 static int hello_once(struct shim_channel *channel, bool forked, const char *name,
-    struct descriptors *d, struct fl_welcome *welcome)
+    struct descriptors *d, struct fl_welcome *welcome, int *device)
 {
 	struct fl_hello hello = {.version = FL_PROTOCOL_VERSION,
 	    .forked = forked,
@@ -487,21 +491,23 @@ static int hello_once(struct shim_channel *channel, bool forked, const char *nam
 	    .state = (uint64_t)channel->state,
 	    .doorbell = (uint64_t)channel->doorbell,
 	    .doorbell_size = FL_DOORBELL_PAGES * 4096};
-	int area_fd = -1, result, socket = monitor_connect(name);
+	int fd = -1, result, socket = monitor_connect(name);
 
 	if (socket < 0)
 		return socket;
 	SYS_REGISTERS(&hello.registers);
 	result = send_hello(socket, &hello, d);
 	if (result == 0)
-		result = receive_welcome(socket, welcome, &area_fd);
+		result = receive_welcome(socket, welcome, &fd);
 	SYS1(SYS_close, socket);
 	if (result == 0)
 		result = welcome->status;
 	if (result == 0)
-		result = map_area(channel, area_fd);
-	else if (area_fd >= 0)
-		SYS1(SYS_close, area_fd);
+		result = map_area(channel, fd);
+	else if (result == -EAGAIN)
+		*device = fd;
+	else if (fd >= 0)
+		SYS1(SYS_close, fd);
 	return result;
 }
 
@@ -511,12 +517,14 @@ int shim_hello(struct shim_channel *channel, bool forked)
 	struct descriptors descriptors;
 	const char *name = variable(FL_MONITOR_VARIABLE);
 	char own_name[64] = "", error[TEXT_MAX] = "";
-	int result = descriptors_open(&descriptors, 0, true);
+	int device = -1, result = descriptors_open(&descriptors, 0, -1, true);
 
-	if (result < 0) {
-		if (!name)
-			say("the kernel refuses userfaultfd here; not traced "
-			    "(`faultline check` tells what would permit it)");
+	if (result < 0 && name) { /* the monitor may know a way */
+		descriptors.which = FL_HELLO_NONE;
+		result = 0;
+	} else if (result < 0) {
+		say("the kernel refuses userfaultfd here; not traced "
+		    "(`faultline check` tells what would permit it)");
 		return result;
 	}
 	result = create_doorbell(channel);
@@ -526,12 +534,17 @@ int shim_hello(struct shim_channel *channel, bool forked)
 		name = own_name;
 	}
 	if (result == 0)
-		result = hello_once(channel, forked, name, &descriptors, &welcome);
+		result = hello_once(channel, forked, name, &descriptors, &welcome, &device);
 	if (result == -EAGAIN) {
 		descriptors_close(&descriptors);
-		result = descriptors_open(&descriptors, welcome.descriptors, false);
+		result = descriptors_open(&descriptors, welcome.descriptors, device, false);
+		if (device >= 0)
+			SYS1(SYS_close, device);
+		device = -1;
 		if (result == 0)
-			result = hello_once(channel, forked, name, &descriptors, &welcome);
+			result = hello_once(channel, forked, name, &descriptors, &welcome, &device);
+		if (device >= 0)
+			SYS1(SYS_close, device);
 	}
 	if (result == 0) {
 		/* Yama lets only descendants be read otherwise */
