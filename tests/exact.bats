@@ -188,3 +188,49 @@ teardown() {
 	trace_lines trace.jsonl stack 'select(.truncated | not) | .frames | length' |
 		jq -e -s 'length > 0 and (map(select(. >= 3)) | length) > length / 2'
 }
+
+# monitor_of FILE: prints the process that writes the trace. A question, for wait_until.
+monitor_of() {
+	find /proc/[0-9]*/fd -lname "$1" 2>/dev/null | sed -n 's,^/proc/\([0-9]*\)/.*,\1,p' |
+		head -n 1 | grep .
+}
+
+# burst PAGES: while the monitor is stopped a thread touches a page, and the kernel serves so many
+# others that are sampled as well. Leaves the fault's stack in `stack`.
+burst() {
+	local record monitor page
+	rm -f trace.jsonl said gate
+	mkfifo gate
+	"$FAULTLINE" record --quiet --output="$PWD/trace.jsonl" -- "$PROGRAMS/burst" file "$1" gate \
+		>said 3>&- 4>&- &
+	record=$!
+	wait_until test -s said
+	wait_until monitor_of "$PWD/trace.jsonl" >monitor
+	monitor=$(<monitor)
+	kill -STOP "$monitor"
+	echo >gate
+	wait_for_line said 'burst: done' || {
+		kill -CONT "$monitor"
+		return 1
+	}
+	kill -CONT "$monitor"
+	wait "$record"
+	page=$(head -n 1 said)
+	trace_lines trace.jsonl fault "select(.addr[:-3] == \"${page:0:-3}\") | .stack" >id
+	[[ $(wc -l <id) == 1 ]]
+	trace_lines trace.jsonl stack "select(.id == $(<id))" >found
+	mv found stack
+	cat stack
+}
+
+@test "a burst of faults that the kernel serves, while the monitor has no CPU: no stack is lost" {
+	requires userfaultfd perf
+	local pages
+	# Such that the fault's sample is still there, and such that it is long written over.
+	for pages in 300 60000; do
+		burst $pages
+		assert_complete trace.jsonl
+		jq -e '[.frames[].symbol][:6] == ["touch_write_frame", "note_and_write", "nest_3", "nest_2",
+			"nest_1", "nest"] and (.truncated | not)' stack
+	done
+}

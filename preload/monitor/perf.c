@@ -6,6 +6,7 @@
 #include "perf.h"
 
 #include <errno.h>
+#include <linux/capability.h>
 #include <linux/perf_event.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,8 +17,17 @@
 #include <time.h>
 #include <unistd.h>
 
-#define SAMPLE_RING_PAGES   1024u /* 4 MiB: some 1,700 samples for each CPU */
-#define SAMPLES_WAKE	    64u	  /* after so many the reader is woken */
+/*
+ * Every fault of the program leaves a sample, those that the kernel serves too: a fork or a large
+ * file brings hundreds in a millisecond, and a busy machine can keep us from the CPU for ten. Some
+ * 3,600 samples for each CPU, where many CPUs do not make that too much; users without
+ * CAP_IPC_LOCK have a budget of locked pages, which the side-band needs a part of: at most 400.
+ */
+#define SAMPLE_RING_PAGES   256u
+#define SAMPLE_RING_MOST    2048u
+#define SAMPLE_RINGS_PAGES  16384u		/* of all CPUs */
+#define FIND_BYTES	    (UINT64_C(1) << 20) /* perf_find_sample looks no further back */
+#define SAMPLES_WAKE	    64u			/* after so many the reader is woken */
 #define SIDEBAND_RING_PAGES 32u
 
 struct ring {
@@ -97,6 +107,25 @@ static int ring_open(struct ring *ring, struct perf_event_attr *attr, pid_t pid,
 	return 0;
 }
 
+static bool may_lock_memory(void)
+{
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
+
+	return syscall(SYS_capget, &header, data) == 0 &&
+	       (data[0].effective & (1u << CAP_IPC_LOCK));
+}
+
+static uint32_t sample_ring_pages(long cpus)
+{
+	uint32_t pages = SAMPLE_RING_PAGES;
+
+	if (may_lock_memory())
+		while (pages < SAMPLE_RING_MOST && 2 * pages * cpus <= SAMPLE_RINGS_PAGES)
+			pages *= 2;
+	return pages;
+}
+
 static void samples_attr(struct perf_event_attr *attr)
 {
 	*attr = (struct perf_event_attr){
@@ -152,6 +181,7 @@ int perf_open(struct perf *perf, pid_t pid, int epoll_fd, uint64_t epoll_data)
 {
 	long cpus = sysconf(_SC_NPROCESSORS_CONF);
 	size_t samples = perf->samples_count, sideband = perf->sideband_count;
+	uint32_t pages = sample_ring_pages(cpus);
 	struct perf_event_attr attr;
 	int error;
 
@@ -162,15 +192,13 @@ int perf_open(struct perf *perf, pid_t pid, int epoll_fd, uint64_t epoll_data)
 		struct epoll_event watch = {.events = EPOLLIN, .data.u64 = epoll_data};
 
 		samples_attr(&attr);
-		error =
-		    ring_open(&perf->samples[samples], &attr, pid, cpu, SAMPLE_RING_PAGES, false);
+		error = ring_open(&perf->samples[samples], &attr, pid, cpu, pages, false);
 		if (error == -ENODEV) /* a CPU that is offline */
 			continue;
 		if (error == -EACCES || error == -EPERM) {
 			/* perf_event_paranoid 2: user mode only; system calls stay unsampled. */
 			attr.exclude_kernel = 1;
-			error = ring_open(
-			    &perf->samples[samples], &attr, pid, cpu, SAMPLE_RING_PAGES, false);
+			error = ring_open(&perf->samples[samples], &attr, pid, cpu, pages, false);
 		}
 		if (error < 0)
 			goto fail;
@@ -355,9 +383,10 @@ bool perf_find_sample(
 
 	for (size_t i = 0; i < perf->samples_count; i++) {
 		struct ring *ring = &perf->samples[i];
+		uint64_t head = __atomic_load_n(&ring->page->data_head, __ATOMIC_ACQUIRE);
+		uint64_t oldest = -head > FIND_BYTES ? head + FIND_BYTES : 0;
 
-		walk(ring, __atomic_load_n(&ring->page->data_head, __ATOMIC_ACQUIRE), 0, &wanted,
-		    &perf->scratch, find_one, &finder);
+		walk(ring, head, oldest, &wanted, &perf->scratch, find_one, &finder);
 	}
 	return finder.found;
 }

@@ -70,8 +70,8 @@ uint64_t perf_drain_samples(struct perf *perf,
     void (*take)(void *context, const struct perf_sample *sample), void *context);
 
 /*
- * The newest sample of a fault of process `pid` in [start, end) that is still in a ring. True
- * when found.
+ * The newest sample of a fault of process `pid` in [start, end) among the some 400 newest of each
+ * CPU. True when found.
  */
 bool perf_find_sample(
     struct perf *perf, int32_t pid, uint64_t start, uint64_t end, struct perf_sample *sample);
