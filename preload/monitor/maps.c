@@ -68,3 +68,55 @@ int maps_read(pid_t pid, bool (*take)(void *context, const struct mapping *mappi
 	fclose(file);
 	return 0;
 }
+
+static bool take_anonymous(void *context, const struct mapping *m)
+{
+	struct maps_ranges *r = context;
+	bool anonymous =
+	    !m->path[0] || strcmp(m->path, "[heap]") == 0 || strncmp(m->path, "[anon", 5) == 0;
+
+	if (m->inode || m->shared || !anonymous)
+		return true;
+	if (r->count && r->ranges[r->count - 1].end == m->start) {
+		r->ranges[r->count - 1].end = m->end;
+		return true;
+	}
+	if (r->count == r->room) {
+		size_t room = r->room ? r->room * 2 : 64;
+		struct maps_range *grown = realloc(r->ranges, room * sizeof(*grown));
+
+		if (!grown)
+			return false;
+		r->ranges = grown;
+		r->room = room;
+	}
+	r->ranges[r->count++] = (struct maps_range){m->start, m->end};
+	return true;
+}
+
+int maps_anonymous(pid_t pid, struct maps_ranges *ranges)
+{
+	*ranges = (struct maps_ranges){0};
+	return maps_read(pid, take_anonymous, ranges);
+}
+
+void maps_ranges_free(struct maps_ranges *ranges)
+{
+	free(ranges->ranges);
+	*ranges = (struct maps_ranges){0};
+}
+
+size_t maps_ranges_find(const struct maps_ranges *ranges, uint64_t address)
+{
+	size_t low = 0, high = ranges->count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (ranges->ranges[middle].end <= address)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}

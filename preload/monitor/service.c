@@ -8,6 +8,7 @@
 #include "control.h"
 
 #include "../launch.h"
+#include "maps.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -330,13 +331,43 @@ static bool is_stack(struct service *s, const struct process *p, uint64_t start,
 	return false;
 }
 
+/*
+ * Registers what is left of a mapping. malloc gives most of what it reserves for an arena back at
+ * once, and before it was registered no event tells that; what is mapped there later has its own
+ * report, and must not be taken for known.
+ */
+static void cover_what_is_left(struct service *s, struct process *p,
+    const struct maps_ranges *mapped, const struct perf_mapping *m,
+    const struct region_origin *origin)
+{
+	uint64_t end = m->start + m->size;
+
+	for (size_t i = maps_ranges_find(mapped, m->start);
+	     i < mapped->count && mapped->ranges[i].start < end; i++) {
+		uint64_t from = mapped->ranges[i].start, to = mapped->ranges[i].end;
+
+		from = from > m->start ? from : m->start;
+		region_cover(s, p, from, (to < end ? to : end) - from, origin);
+	}
+}
+
+static bool is_late(const struct process *p, uint64_t now)
+{
+	for (size_t i = 0; i < p->late_count; i++)
+		if (p->late[i].due_ns <= now)
+			return true;
+	return false;
+}
+
 /* Mappings that no hook reported: libc's own, raw system calls, thread stacks. */
 static void register_late(struct service *s, struct process *p, uint64_t now)
 {
+	struct maps_ranges mapped;
 	size_t kept = 0;
 
-	if (!p->late_count || fault_event_is_due(p, p->doorbell_end - PAGE_BYTES))
+	if (!is_late(p, now) || fault_event_is_due(p, p->doorbell_end - PAGE_BYTES))
 		return;
+	maps_anonymous(p->pid, &mapped);
 	for (size_t i = 0; i < p->late_count; i++) {
 		const struct late_mapping *late = &p->late[i];
 		const struct perf_mapping *m = &late->mapping;
@@ -355,8 +386,9 @@ static void register_late(struct service *s, struct process *p, uint64_t now)
 			origin.source = FL_SOURCE_BRK;
 		else if (is_stack(s, p, m->start, m->size))
 			origin.source = FL_SOURCE_STACK;
-		region_cover(s, p, m->start, m->size, &origin);
+		cover_what_is_left(s, p, &mapped, m, &origin);
 	}
+	maps_ranges_free(&mapped);
 	p->late_count = kept;
 }
 
