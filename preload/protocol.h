@@ -42,7 +42,7 @@
 
 #include <stdint.h>
 
-#define FL_PROTOCOL_VERSION 3u
+#define FL_PROTOCOL_VERSION 4u
 #define FL_SLOTS	    64u
 #define FL_CELLS	    2048u
 #define FL_ARENAS	    512u
@@ -53,6 +53,8 @@
 
 /* The signal of --capture=signal: Linux never raises it, and programs do not use it. */
 #define FL_CAPTURE_SIGNAL_NUMBER 16 /* SIGSTKFLT */
+/* Its value is the address of the shim's state, plus the signal's number of order modulo this. */
+#define FL_CAPTURE_ORDERS 4096u
 
 /* Allocation functions, for `alloc` lines. */
 enum fl_function {
@@ -72,22 +74,25 @@ enum fl_op {
 	FL_OP_FORKED = 1, /* a child of fork says that it lives; no arguments */
 	FL_OP_MAP,	  /* address, size, prot, flags, descriptor (as int64), enum fl_source */
 	FL_OP_REPLACE,	  /* address, size: never rung; explains the unmap that MAP_FIXED causes */
-	FL_OP_REMAP,  /* old address, old size, new address, new size, mremap's flags: it was moved
-		       */
-	FL_OP_ALLOC,  /* address, size, enum fl_function, FL_NOTE_ bits, break, chunk address,
-			 chunk size */
-	FL_OP_BREAK,  /* address of the new break */
-	FL_OP_LOADED, /* the dynamic linker allocates: it may have mapped modules; no arguments */
-	FL_OP_YIELD,  /* address, size: the program registers it with a userfaultfd of its own */
-	FL_OP_DETACH, /* address: the shared memory segment attached there goes */
-	FL_OP_DRAIN,  /* cells are full: take them */
-	FL_OP_STACK,  /* address, size: the program will run on it; it is not to be traced */
-	FL_OP_TOUCH,  /* address, size, FL_TOUCH_ bits: the kernel is about to use it */
-	FL_OP_SERVE,  /* address, 1 for a write: fill this page for a handler that cannot; the
-			 result is the bytes filled, or -EEXIST: it is there, -ENOENT: not traced */
-	FL_OP_WAKE,   /* the ring is half full; answered at once */
-	FL_OP_CAPTURED, /* the signal's number of order: never rung: registers of a signalled
-			   thread, FL_SLOT_CAPTURED */
+	FL_OP_REMAP,   /* old address, old size, new address, new size, mremap's flags: it was moved
+			*/
+	FL_OP_ALLOC,   /* address, size, enum fl_function, FL_NOTE_ bits, break, chunk address,
+			  chunk size */
+	FL_OP_BREAK,   /* address of the new break */
+	FL_OP_LOADED,  /* the dynamic linker allocates: it may have mapped modules; no arguments */
+	FL_OP_YIELD,   /* address, size: the program registers it with a userfaultfd of its own */
+	FL_OP_DETACH,  /* address: the shared memory segment attached there goes */
+	FL_OP_DRAIN,   /* cells are full: take them */
+	FL_OP_STACK,   /* address, size: the program will run on it; it is not to be traced */
+	FL_OP_TOUCH,   /* address, size, FL_TOUCH_ bits: the kernel is about to use it */
+	FL_OP_SERVE,   /* address, 1 for a write: fill this page for a handler that cannot; the
+			  result is the bytes filled, or -EEXIST: it is there, -ENOENT: not traced */
+	FL_OP_WAKE,    /* the ring is half full; answered at once */
+	FL_OP_FORKING, /* fl_area.tell_forks: the thread is about to fork; the result is a number
+			  for the child's hello */
+	FL_OP_NOT_FORKED, /* that number: there was no child */
+	FL_OP_CAPTURED,	  /* the signal's number of order: never rung: registers of a signalled
+			     thread, FL_SLOT_CAPTURED */
 };
 
 /* What FL_OP_ALLOC carries besides: any of them. */
@@ -121,7 +126,8 @@ struct fl_slot {
 	uint64_t argument[8];	       /* shim */
 	struct fl_registers registers; /* shim: of the requesting thread */
 	int64_t result;		       /* monitor: 0 or negative errno */
-	uint64_t pad[5];
+	uint64_t order;		       /* shim: which was claimed later */
+	uint64_t pad[4];
 };
 _Static_assert(sizeof(struct fl_slot) == 192, "slots do not share cache lines");
 
@@ -187,8 +193,9 @@ struct fl_area {
 	uint32_t coarse;	  /* 1: FL_OP_SERVE serves every fault, more than a page at once */
 	uint32_t paused; /* monitor: 1: nothing is registered yet, report nothing, atomic */
 	uint32_t ended;	 /* monitor: 1: nothing is registered any more, and never again, atomic */
-	uint32_t pad1;
-	uint64_t pad[8];
+	uint32_t tell_forks; /* 1: the kernel does not tell of children */
+	uint64_t claims;     /* shim: counts those of slots, atomic */
+	uint64_t pad[7];
 	/* Bases of malloc arenas that are registered, atomic: shim looks up, monitor writes. */
 	uint64_t arenas[FL_ARENAS];
 	struct fl_slot slots[FL_SLOTS];
@@ -210,7 +217,8 @@ _Static_assert(sizeof(struct fl_area) % 64 == 0, "cells are aligned");
 
 struct fl_hello {
 	uint32_t version;
-	uint32_t forked;      /* 1: a forked child whose userfaultfd did not follow it */
+	uint32_t forked;      /* 1: a forked child whose userfaultfd did not follow it; more: what
+				 FL_OP_FORKING said */
 	int32_t pid;	      /* as the program sees it */
 	uint32_t descriptors; /* FL_HELLO_ bits */
 	uint64_t doorbell, doorbell_size;

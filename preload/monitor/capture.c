@@ -7,10 +7,12 @@
 #include <elf.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -19,8 +21,11 @@
 #include <unistd.h>
 
 #define PAGE_BYTES	 UINT64_C(4096)
-#define RUNNING_WAIT_NS	 500000u
-#define SIGNAL_WAIT_NS	 20000000u
+#define RUNNING_WAIT_NS	 5000000u
+#define RUNNING_SPIN	 64u	   /* looks before it is given our processor, if need be */
+#define SIGNAL_WAIT_NS	 50000000u /* a busy machine lets the thread wait for a processor */
+#define FRAME_EXTRA	 1024u	   /* red zone, alignment, and what the handler calls */
+#define SIGNAL_SPIN	 256u	   /* looks for the answer between two at the thread's state */
 #define STOP_WAIT_NS	 20000000u
 #define STACK_NEAR_BYTES (256u << 10)
 #define SIGNAL_FAILURES	 16u /* a thread that never answers is not asked any more */
@@ -53,6 +58,7 @@ static bool capture_by_proc(
 	char path[64], text[256];
 	const char *words[9];
 	uint64_t until = service_now() + RUNNING_WAIT_NS;
+	unsigned looks = 0;
 	int count = 0;
 
 	snprintf(path, sizeof(path), "/proc/%d/syscall", tid);
@@ -61,9 +67,12 @@ static bool capture_by_proc(
 			return false;
 		if (strncmp(text, "running", 7) != 0)
 			break;
-		c->outdated = kind != FAULT_WRITE_PROTECT && remote_is_present(p->pid, page);
+		c->outdated =
+		    kind != FAULT_WRITE_PROTECT && remote_is_present(process_memory(p), page);
 		if (c->outdated || service_now() > until)
 			return false;
+		if (++looks % RUNNING_SPIN == 0)
+			sched_yield();
 	}
 	for (char *save, *word = strtok_r(text, " \n", &save); word && count < 9;
 	     word = strtok_r(NULL, " \n", &save))
@@ -108,29 +117,68 @@ static bool on_own_stack(struct thread *thread, uint64_t sp)
 }
 
 /*
+ * Whether a signal's frame has room where the thread is, in pages that are there: one on a stack
+ * that is nearly full would end the program, and one in a page that we had to serve first would
+ * wait for us while we wait for its handler. A guard page is found by one of two looks that are
+ * less than its size apart. The main thread's stack grows by itself.
+ */
+static bool has_room(struct process *p, int32_t tid, uint64_t sp)
+{
+	uint64_t half = (getauxval(AT_MINSIGSTKSZ) + FRAME_EXTRA) / 2;
+	uint8_t byte;
+
+	for (uint64_t at = sp - half; tid != p->pid && at >= sp - 2 * half; at -= half)
+		if (remote_read(p, at, &byte, 1) != 1)
+			return false;
+	return true;
+}
+
+/* False when the thread waits again, or is stopped: it will not run the handler before we serve. */
+static bool is_running(int32_t tid)
+{
+	char path[64], text[1024];
+	const char *end;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", tid);
+	if (capture_read_file(path, text, sizeof(text)) <= 0)
+		return false;
+	end = strrchr(text, ')'); /* the name before it may hold anything */
+	return end && end[1] == ' ' && end[2] == 'R';
+}
+
+/*
  * Only for a fault in user mode: inside a system call the handler would not run until the page
- * is there (Linux commit dfa37dc3fc1f), and could turn the call into EINTR. The wait is short,
- * for the handler's own stack may need a page that only we can serve.
+ * is there (Linux commit dfa37dc3fc1f), and could turn the call into EINTR. A handler whose own
+ * stack needs a page that only we can serve is not waited for.
  */
 static bool capture_by_signal(struct service *s, struct process *p, int32_t tid, struct capture *c)
 {
 	struct thread *thread = thread_slot(s, p->pid, tid);
 	siginfo_t info = {.si_signo = FL_CAPTURE_SIGNAL_NUMBER, .si_code = SI_QUEUE};
+	uint32_t order;
 	uint64_t until;
 
 	if (!thread || thread->signal_failures >= SIGNAL_FAILURES || !p->shared ||
-	    !on_own_stack(thread, c->registers.r[ARCH_SP]) || !takes_signal(tid))
+	    !on_own_stack(thread, c->registers.r[ARCH_SP]) ||
+	    !has_room(p, tid, c->registers.r[ARCH_SP]) || !takes_signal(tid))
 		return false;
-	info.si_value.sival_int = (int)++thread->signals;
+	order = ++thread->signals % FL_CAPTURE_ORDERS;
+	info.si_ptr = (void *)(p->state + order);
 	if (syscall(SYS_rt_tgsigqueueinfo, p->pid, tid, FL_CAPTURE_SIGNAL_NUMBER, &info) < 0)
 		return false;
 	until = service_now() + SIGNAL_WAIT_NS;
-	do
-		if (request_take_captured(p, tid, thread->signals, &c->registers)) {
+	for (unsigned looks = 1;; looks++) {
+		bool runs = looks % SIGNAL_SPIN || is_running(tid);
+
+		if (request_take_captured(p, tid, order, &c->registers)) {
 			thread->signal_failures = 0;
 			return true;
 		}
-	while (service_now() < until);
+		if (!runs || service_now() > until)
+			break;
+		if (looks % SIGNAL_SPIN == 0)
+			sched_yield();
+	}
 	thread->signal_failures++;
 	return false;
 }

@@ -74,7 +74,7 @@ uint64_t fault_request_stack(
 		return 0;
 	arch_from_shim(&r, registers);
 	if (!unwind_by_rules(s->unwinder, p->space, &r, &view, &s->unwound))
-		unwind_fully(s->unwinder, &p->space, p->pid, &r, &view, &s->unwound);
+		unwind_fully(s->unwinder, &p->space, process_memory(p), &r, &view, &s->unwound);
 	if (s->options.verify_stacks)
 		verify(s, p, &r, &view);
 	return intern(s, p, ts);
@@ -195,7 +195,8 @@ static struct served fill(struct service *s, struct process *p, const struct int
 	served.ts = service_now();
 	if (kind == FAULT_MISSING)
 		served.bytes = bytes;
-	if (served.error == -EEXIST && size > PAGE_BYTES && !remote_is_present(p->pid, page))
+	if (served.error == -EEXIST && size > PAGE_BYTES &&
+	    !remote_is_present(process_memory(p), page))
 		served.error = -ENOMEM; /* what the kernel means when its pool of them is empty */
 	if (served.error == -EEXIST || served.error == -ENOENT || served.error == -ESRCH ||
 	    (served.error == -EFAULT && kind == FAULT_MINOR))
@@ -247,6 +248,9 @@ static void tell_fault(struct service *s, struct process *p, const struct interv
 static void put_off(
     struct service *s, struct process *p, uint64_t address, uint64_t flags, int32_t tid)
 {
+	for (size_t i = 0; i < p->pending_count; i++) /* a thread says it again after a signal */
+		if (p->pending[i].tid == tid && p->pending[i].address == address)
+			return;
 	if (p->pending_count == p->pending_room) {
 		size_t room = p->pending_room ? p->pending_room * 2 : 16;
 		struct pending_fault *grown = realloc(p->pending, room * sizeof(*grown));
@@ -266,13 +270,33 @@ void fault_retry_pending(struct service *s, struct process *p)
 {
 	size_t count = p->pending_count;
 
+	/* What was put off for one event waits for the same: with many threads it is a long list.
+	 */
+	if (fault_event_is_due(p, p->doorbell_end - PAGE_BYTES))
+		return;
 	for (size_t i = 0; i < count; i++) {
 		struct pending_fault fault = p->pending[i];
 
+		p->pending[i].tid = 0; /* it may be put off again */
 		fault_handle(s, p, fault.address, fault.flags, fault.tid);
 	}
 	memmove(p->pending, p->pending + count, (p->pending_count - count) * sizeof(*p->pending));
 	p->pending_count -= count;
+}
+
+void fault_forget_pending(struct process *p, uint64_t start, uint64_t end)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < p->pending_count; i++) {
+		struct pending_fault fault = p->pending[i];
+
+		if (fault.address >= start && fault.address < end)
+			uffd_wake(p->memory_uffd, fault.address & ~(PAGE_BYTES - 1), PAGE_BYTES);
+		else
+			p->pending[kept++] = fault;
+	}
+	p->pending_count = kept;
 }
 
 /*
@@ -356,6 +380,7 @@ void fault_handle(
 
 	if (!p->pid)
 		process_identify(s, p, group_of(tid), service_now());
+	p->last_tid = tid;
 	if (address - p->doorbell < p->doorbell_end - p->doorbell) {
 		answer_doorbell(s, p, address, flags, tid);
 		return;
@@ -372,6 +397,13 @@ void fault_handle(
 		serve_read(s, p, region, address, kind, flags, tid);
 		return;
 	}
+	/* The kernel tells of events when no fault is waiting to be told: a signal would make its
+	   thread fault again, for nothing, and with many threads there would be no end of it. */
+	if (s->capture == FL_CAPTURE_SIGNAL &&
+	    fault_event_is_due(p, p->doorbell_end - PAGE_BYTES)) {
+		put_off(s, p, address, flags, tid);
+		return;
+	}
 	capture_fault(s, p, address, kind, tid, &c);
 	if (c.outdated) {
 		uffd_wake(p->memory_uffd, address & ~(PAGE_BYTES - 1), PAGE_BYTES);
@@ -384,8 +416,8 @@ void fault_handle(
 		    unwind_by_rules(s->unwinder, p->space, &c.registers, &c.view, &s->unwound);
 		if (!unwound && interval_find(&p->regions, c.registers.r[ARCH_SP])) {
 			/* A stack in traced memory has holes: it is read word by word. */
-			unwind_fully(
-			    s->unwinder, &p->space, p->pid, &c.registers, &c.view, &s->unwound);
+			unwind_fully(s->unwinder, &p->space, process_memory(p), &c.registers,
+			    &c.view, &s->unwound);
 			unwound = true;
 		} else if (!unwound) {
 			c.view.start = c.registers.r[ARCH_SP];
@@ -414,7 +446,8 @@ void fault_handle(
 	if (c.has_registers && !unwound) {
 		c.view.more = NULL;
 		c.view.extra = NULL;
-		unwind_fully(s->unwinder, &p->space, p->pid, &c.registers, &c.view, &s->unwound);
+		unwind_fully(
+		    s->unwinder, &p->space, process_memory(p), &c.registers, &c.view, &s->unwound);
 		if (s->options.verify_stacks)
 			verify(s, p, &c.registers, &c.view);
 	}
@@ -457,8 +490,8 @@ void fault_self_served(struct service *s, struct process *p, const struct fl_rec
 		    .bytes = record->stack,
 		    .size = record->stack_size};
 		if (!unwind_by_rules(s->unwinder, p->space, &c.registers, &c.view, &s->unwound))
-			unwind_fully(
-			    s->unwinder, &p->space, p->pid, &c.registers, &c.view, &s->unwound);
+			unwind_fully(s->unwinder, &p->space, process_memory(p), &c.registers,
+			    &c.view, &s->unwound);
 		if (s->options.verify_stacks)
 			verify(s, p, &c.registers, &c.view);
 		stack = intern(s, p, c.ts);
@@ -515,7 +548,8 @@ static uint64_t stack_of_sample(
 		view.context = p;
 		view.extra = s->stack_extra;
 	}
-	unwind_fully(s->unwinder, &p->space, p->pid, &sample->registers, &view, &s->unwound);
+	unwind_fully(
+	    s->unwinder, &p->space, process_memory(p), &sample->registers, &view, &s->unwound);
 	return intern(s, p, sample->ts);
 }
 

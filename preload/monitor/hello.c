@@ -12,7 +12,7 @@
 
 #define PAGE_BYTES 4096u
 
-static int area_create(struct service *s, struct shared_area **shared, int *fd)
+static int area_create(struct service *s, uint64_t features, struct shared_area **shared, int *fd)
 {
 	struct shared_area *made = calloc(1, sizeof(*made));
 	int error = -ENOMEM;
@@ -36,6 +36,7 @@ static int area_create(struct service *s, struct shared_area **shared, int *fd)
 	made->area->alloc_threshold = s->options.alloc_threshold;
 	made->area->sigbus = s->options.mode == FL_MODE_SIGBUS;
 	made->area->user_mode = s->user_mode;
+	made->area->tell_forks = !(features & UFFD_FEATURE_EVENT_FORK);
 	made->area->stack_bytes = s->capture == FL_CAPTURE_NONE ? 0 : FL_RECORD_STACK;
 	made->area->paused = s->control.waiting;
 	made->area->coarse = s->options.granularity > PAGE_BYTES;
@@ -129,11 +130,16 @@ static void send_welcome(int socket, const struct fl_welcome *welcome, int fd)
 
 /* Finds or makes the process that says hello, and writes its line. */
 static struct process *greet(struct service *s, const struct fl_hello *hello, int32_t pid,
-    struct descriptors *d, struct process **parent_of_fork, uint64_t ts)
+    struct descriptors *d, const struct forking *forking, uint64_t ts)
 {
-	struct process *p = process_by_pid(s, pid), *parent = NULL;
-	bool known = p != NULL;
+	struct process *p = process_by_pid(s, pid);
+	bool known;
 
+	if (p && process_has_ended(p)) { /* numbers are used again */
+		process_exited(s, p, ts);
+		p = NULL;
+	}
+	known = p != NULL;
 	if (known) { /* exec: the old image's memory is gone */
 		process_reset(s, p, REGION_END_EXEC, ts);
 		p->uffd = d->doorbell;
@@ -152,18 +158,27 @@ static struct process *greet(struct service *s, const struct fl_hello *hello, in
 	} else if (pid == s->root_pid || s->process_count == 1) {
 		process_tell(s, p, PROCESS_START, ts);
 	} else {
+		if (forking)
+			p->ppid = forking_parent(forking);
 		process_tell(s, p, PROCESS_FORK, ts);
-		if (hello->forked)
-			parent = process_by_pid(s, p->ppid);
-		else
+		if (!hello->forked)
 			process_tell(s, p, PROCESS_EXEC, ts);
 	}
-	if (parent) { /* the parent's region names hold for what was inherited */
-		space_release(p->space);
-		p->space = space_share(parent->space);
-	}
-	*parent_of_fork = parent;
 	return p;
+}
+
+/* What a forked child had from its parent; one made without libc's fork gets what its parent has
+   now. */
+static struct forking *forking_of(struct service *s, const struct fl_hello *hello, int32_t pid)
+{
+	const struct process *parent;
+	int64_t number = hello->forked;
+
+	if (hello->forked == 1) {
+		parent = process_by_pid(s, process_parent(pid));
+		number = parent ? forking_keep(s, parent) : 0;
+	}
+	return number > 0 ? forking_take(s, (uint32_t)number) : NULL;
 }
 
 /*
@@ -219,7 +234,8 @@ static int attach(struct service *s, const struct fl_hello *hello, const struct 
 {
 	uint64_t features, ts = service_now();
 	struct shared_area *shared = NULL;
-	struct process *p, *parent;
+	struct forking *forking = NULL;
+	struct process *p;
 	int32_t pid = peer->pid;
 	int error;
 
@@ -232,12 +248,15 @@ static int attach(struct service *s, const struct fl_hello *hello, const struct 
 	error = prepare(s, hello, d, &features);
 	if (error < 0)
 		return error;
-	error = area_create(s, &shared, area_fd);
+	error = area_create(s, features, &shared, area_fd);
 	if (error < 0)
 		return error;
-	p = greet(s, hello, pid, d, &parent, ts);
+	if (hello->forked)
+		forking = forking_of(s, hello, pid);
+	p = greet(s, hello, pid, d, forking, ts);
 	if (!p || !p->space) {
 		shared_area_release(shared);
+		forking_free(forking);
 		return -ENOMEM;
 	}
 	p->shared = shared;
@@ -247,8 +266,9 @@ static int attach(struct service *s, const struct fl_hello *hello, const struct 
 	p->state = hello->state;
 	p->program_break = hello->program_break;
 	thread_get(s, p, pid, ts);
-	if (parent)
-		region_inherit(s, p, parent);
+	if (forking)
+		forking_inherit(s, p, forking);
+	forking_free(forking);
 	if (!s->control.waiting)
 		region_add_mapped(
 		    s, p, REGION_MAPPED_PRIVATE, &(struct region_origin){.tid = pid, .ts = ts});

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <linux/capability.h>
 #include <linux/perf_event.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -226,6 +227,20 @@ fail:
 	while (sideband > perf->sideband_count)
 		ring_close(&perf->sideband[--sideband]);
 	return error;
+}
+
+void perf_unwatch_ended(struct perf *perf, int epoll_fd)
+{
+	struct ring *rings[] = {perf->samples, perf->sideband};
+	size_t counts[] = {perf->samples_count, perf->sideband_count};
+
+	for (size_t kind = 0; kind < 2; kind++)
+		for (size_t i = 0; i < counts[kind]; i++) {
+			struct pollfd ring = {.fd = rings[kind][i].fd, .events = POLLIN};
+
+			if (poll(&ring, 1, 0) > 0 && (ring.revents & POLLHUP))
+				epoll_ctl(epoll_fd, EPOLL_CTL_DEL, ring.fd, NULL);
+		}
 }
 
 /* ---- samples ---- */

@@ -59,6 +59,9 @@ void perf_destroy(struct perf *perf);
  */
 int perf_open(struct perf *perf, pid_t pid, int epoll_fd, uint64_t epoll_data);
 
+/* Takes those off `epoll_fd` whose processes have all ended: they would be ready for ever. */
+void perf_unwatch_ended(struct perf *perf, int epoll_fd);
+
 /* Reads what came into the side-band since the last call. */
 void perf_drain_sideband(struct perf *perf);
 

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#define PAGE_BYTES  UINT64_C(4096)
 #define COMMAND_MAX 65536u
 
 struct process *process_by_pid(struct service *s, int32_t pid)
@@ -22,6 +24,13 @@ struct process *process_by_pid(struct service *s, int32_t pid)
 		if (p->pid == pid && !p->dead)
 			return p;
 	return NULL;
+}
+
+bool process_has_ended(const struct process *p)
+{
+	struct pollfd end = {.fd = p->pidfd, .events = POLLIN};
+
+	return p->pidfd >= 0 && poll(&end, 1, 0) > 0;
 }
 
 static void watch_end(struct service *s, struct process *p)
@@ -77,15 +86,20 @@ struct process *process_fork(struct service *s, struct process *parent, int uffd
 	if (p->shared)
 		p->shared->references++;
 	p->space = space_share(parent->space);
-	region_inherit(s, p, parent);
+	region_inherit(s, p, &parent->regions, &parent->allocations);
 	p->begin_due = s->control.waiting;
 	return p;
 }
 
 void process_identify(struct service *s, struct process *p, int32_t pid, uint64_t ts)
 {
+	struct process *before;
+
 	if (p->pid == pid)
 		return;
+	before = process_by_pid(s, pid);
+	if (before && process_has_ended(before)) /* numbers are used again */
+		process_exited(s, before, ts);
 	p->pid = pid;
 	if (p->pidfd >= 0)
 		close(p->pidfd);
@@ -118,6 +132,8 @@ void process_reset(struct service *s, struct process *p, enum region_end_reason 
 	p->shared = NULL;
 	process_close_uffds(p);
 	p->late_count = p->pending_count = p->parked_count = 0;
+	p->last_tid = 0;
+	p->leader_ended = p->without_memory = false;
 }
 
 static ssize_t read_file(int32_t pid, const char *name, char *to, size_t size)
@@ -136,7 +152,7 @@ static ssize_t read_file(int32_t pid, const char *name, char *to, size_t size)
 	return total;
 }
 
-static int32_t parent_of(int32_t pid)
+int32_t process_parent(int32_t pid)
 {
 	char text[512];
 	ssize_t got = read_file(pid, "stat", text, sizeof(text) - 1);
@@ -187,7 +203,7 @@ void process_tell(struct service *s, struct process *p, enum process_event kind,
 	int code;
 
 	if (!p->ppid)
-		p->ppid = parent_of(p->pid);
+		p->ppid = process_parent(p->pid);
 	if (kind == PROCESS_START || kind == PROCESS_EXEC) {
 		snprintf(path, sizeof(path), "/proc/%d/exe", p->pid);
 		got = readlink(path, text, 4095);
@@ -227,13 +243,15 @@ void process_tell(struct service *s, struct process *p, enum process_event kind,
 void process_tell_module(void *context, pid_t pid, const struct space_module *module)
 {
 	struct service *s = context;
+	const struct thread *thread = thread_known(s, pid);
 	size_t path_size = strlen(module->path) + 1;
 	struct event_module *event =
 	    writer_reserve(s->writer, EVENT_MODULE, sizeof(*event) + path_size, service_now());
 	const uint8_t *build_id;
 
 	event->id = module->id;
-	event->pid = event->root_pid = pid;
+	event->pid = thread ? thread->pid : pid; /* see process_memory */
+	event->root_pid = pid;
 	event->start = module->start;
 	event->end = module->end;
 	event->offset = module->offset;
@@ -295,6 +313,38 @@ void process_exited(struct service *s, struct process *p, uint64_t ts)
 				at = &thread->next;
 			}
 		}
+}
+
+/* True when the memory that a userfaultfd was opened for is no more. */
+static bool has_no_memory(const struct process *p)
+{
+	return uffd_fill(p->uffd, UFFD_FILL_ZEROPAGE, p->doorbell_end - PAGE_BYTES, PAGE_BYTES,
+		   false) == -ESRCH;
+}
+
+void process_look_for_memory(struct service *s)
+{
+	for (struct process *p = s->processes; p; p = p->next) {
+		if (p->dead || p->uffd < 0 || (p->pid && p->pidfd >= 0 && s->perf) ||
+		    !has_no_memory(p))
+			continue;
+		if (p->pid && p->pidfd < 0) { /* its parent had waited for it when its name came */
+			process_exited(s, p, service_now());
+			continue;
+		}
+		if (p->pid) { /* twice, for it may just be ending */
+			p->exec_pending |= p->without_memory && !process_has_ended(p);
+			p->without_memory = true;
+			continue;
+		}
+		/* The kernel tells of a child before it is sure that there will be one, and one
+		   that was killed at once has told nobody who it was. Both had no memory to
+		   speak of. */
+		p->dead = true;
+		s->live_count--;
+		s->process_count--;
+		process_close_uffds(p);
+	}
 }
 
 void process_free_dead(struct service *s)

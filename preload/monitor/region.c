@@ -100,7 +100,7 @@ static uint64_t register_range(struct service *s, struct process *p, uint64_t st
 		return page_size;
 	/* Huge pages have no ZEROPAGE; behind a descriptor only the kernel knows how large. */
 	uffd_unregister(p->memory_uffd, start, end - start);
-	page_size = maps_page_size(p->pid, start);
+	page_size = maps_page_size(process_memory(p), start);
 	if (page_size <= PAGE_BYTES) {
 		*error = -EINVAL;
 		return PAGE_BYTES;
@@ -205,10 +205,11 @@ static void register_again(struct service *s, struct process *p, uint64_t start,
 	}
 }
 
-void region_inherit(struct service *s, struct process *p, const struct process *parent)
+void region_inherit(struct service *s, struct process *p, const struct interval_map *regions,
+    const struct interval_map *allocations)
 {
-	if (interval_copy(&p->regions, &parent->regions) < 0 ||
-	    interval_copy(&p->allocations, &parent->allocations) < 0)
+	if (interval_copy(&p->regions, regions) < 0 ||
+	    interval_copy(&p->allocations, allocations) < 0)
 		service_lost(s, LOST_EVENTS, 1, "no memory for a child's regions");
 	mark_inherited(p->regions.root);
 	if (!(p->features & UFFD_FEATURE_EVENT_FORK) || s->options.mode == FL_MODE_WRITE)
@@ -556,7 +557,7 @@ void region_add_mapped(struct service *s, struct process *p, enum region_mapped 
 {
 	struct mapped context = {.service = s, .process = p, .which = which, .origin = origin};
 
-	maps_read(p->pid, take_mapped, &context);
+	maps_read(process_memory(p), take_mapped, &context);
 }
 
 struct look_up {
@@ -587,7 +588,7 @@ void region_look_up(
 	struct look_up l = {.address = address};
 	struct region_origin origin = *from;
 
-	if (maps_read(p->pid, look_at, &l) < 0 || !l.found)
+	if (maps_read(process_memory(p), look_at, &l) < 0 || !l.found)
 		return;
 	if (origin.prot < 0)
 		origin.prot = l.mapping.prot;

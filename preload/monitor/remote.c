@@ -4,8 +4,10 @@
 #include "service.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/uio.h>
 #include <time.h>
@@ -57,17 +59,48 @@ static void rescue(int uffd)
 	}
 }
 
-static void *watch(void *unused)
+static bool read_task(pid_t tid, const char *name, char *text, size_t size)
+{
+	char path[64];
+	ssize_t got;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d/%s", tid, name);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	got = read(fd, text, size - 1);
+	close(fd);
+	text[got > 0 ? got : 0] = '\0';
+	return got > 0;
+}
+
+/* Whether the reader waits for a page, and not for a lock or a processor, as it may for long on a
+   busy machine. What the kernel does not tell is taken for granted. */
+static bool waits_for_page(pid_t reader)
+{
+	char text[512];
+	const char *end;
+
+	if (read_task(reader, "wchan", text, sizeof(text)) && strcmp(text, "0") != 0)
+		return strcmp(text, "handle_userfault") == 0;
+	if (!read_task(reader, "stat", text, sizeof(text)) || !(end = strrchr(text, ')')))
+		return true;
+	return strncmp(end, ") R", 3) != 0;
+}
+
+static void *watch(void *reader)
 {
 	const struct timespec nap = {.tv_nsec = GUARD_NS};
 	uint64_t last = 0;
 	unsigned stuck = 0;
 
-	(void)unused;
 	for (;;) {
 		uint64_t turn = __atomic_load_n(&guard.turn, __ATOMIC_ACQUIRE);
 
-		stuck = (turn & 1) && turn == last ? stuck + 1 : 0;
+		stuck = (turn & 1) && turn == last && waits_for_page((pid_t)(intptr_t)reader)
+			    ? stuck + 1
+			    : 0;
 		if (stuck >= STUCK_TURNS)
 			_exit(1); /* closes every userfaultfd: the programs run on natively */
 		if (stuck)
@@ -81,7 +114,7 @@ static void *watch(void *unused)
 int remote_guard_start(void)
 {
 	pthread_t thread;
-	int error = pthread_create(&thread, NULL, watch, NULL);
+	int error = pthread_create(&thread, NULL, watch, (void *)(intptr_t)gettid());
 
 	if (error == 0)
 		pthread_detach(thread);
@@ -159,7 +192,7 @@ static size_t safe_bytes(struct process *p, uint64_t address, size_t size)
 			continue;
 		}
 		limit = region->end < end ? region->end : end;
-		safe = present_bytes(p->pid, at, limit - at);
+		safe = present_bytes(process_memory(p), at, limit - at);
 		at += safe;
 		if (at < limit)
 			break;
@@ -190,7 +223,11 @@ size_t remote_read(struct process *p, uint64_t address, void *to, size_t size)
 	if (!pieces)
 		return 0;
 	guard_enter(p->uffd);
-	got = process_vm_readv(p->pid, &local, 1, remote, pieces, 0);
+	got = process_vm_readv(process_memory(p), &local, 1, remote, pieces, 0);
+	if (got < 0 && errno == ESRCH && !p->leader_ended) {
+		p->leader_ended = true;
+		got = process_vm_readv(process_memory(p), &local, 1, remote, pieces, 0);
+	}
 	guard_leave();
 	return got > 0 ? (size_t)got : 0;
 }
@@ -220,7 +257,7 @@ int remote_present(struct process *p, uint64_t start, uint64_t end,
     void (*take)(void *context, uint64_t page, bool zero), void *context)
 {
 	struct fl_page_region runs[SCAN_RUNS];
-	int fd = pagemap_open(p->pid), error = 0;
+	int fd = pagemap_open(process_memory(p)), error = 0;
 
 	if (fd < 0)
 		return -errno;

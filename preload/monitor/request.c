@@ -104,7 +104,7 @@ static void break_to(
 		region_cover(s, p, start, end - start, &brk);
 	else if (p->program_break && end < start && s->options.mode == FL_MODE_SIGBUS) {
 		/* No event tells that the heap was trimmed; but this word of it may be old. */
-		if (is_mapped(p->pid, end))
+		if (is_mapped(process_memory(p), end))
 			return;
 		region_cut(s, p, end, start - end, REGION_END_UNMAP, brk.ts);
 	}
@@ -230,6 +230,11 @@ static int64_t handle(struct service *s, struct process *p, const struct fl_slot
 	switch (slot->op) {
 	case FL_OP_FORKED:
 		process_identify(s, p, slot->pid, ts);
+		return 0;
+	case FL_OP_FORKING:
+		return forking_keep(s, p);
+	case FL_OP_NOT_FORKED:
+		forking_free(forking_take(s, (uint32_t)slot->argument[0]));
 		return 0;
 	case FL_OP_MAP:
 		do_map(s, p, slot, ts);

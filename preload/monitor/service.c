@@ -123,6 +123,7 @@ static void on_forked(void *context, int32_t pid, int32_t ppid, int32_t tid, uin
 static void on_exited(void *context, int32_t pid, int32_t tid, uint64_t ts)
 {
 	struct service *s = context;
+	struct process *p;
 	int32_t *covered;
 
 	(void)ts;
@@ -130,6 +131,9 @@ static void on_exited(void *context, int32_t pid, int32_t tid, uint64_t ts)
 		thread_forget(s, tid);
 		return;
 	}
+	p = process_by_pid(s, pid);
+	if (p)
+		p->leader_ended = true;
 	covered = covered_find(s, pid);
 	if (covered)
 		*covered = s->covered[--s->covered_count];
@@ -143,6 +147,9 @@ static void on_named(
 
 	if (p)
 		p->exec_pending = true;
+	/* A thread that is not the main one ends it, in perf's words, and goes on in its place. */
+	if (exec && !covered_find(s, pid))
+		covered_add(s, pid);
 	thread_named(s, pid, tid, name, ts);
 }
 
@@ -197,11 +204,13 @@ static void handle_event(
 		}
 		break;
 	case UFFD_EVENT_REMAP:
+		fault_forget_pending(p, m->arg.remap.from, m->arg.remap.from + m->arg.remap.len);
 		region_move(s, p, m->arg.remap.from, m->arg.remap.to, m->arg.remap.len, ts);
 		break;
 	case UFFD_EVENT_UNMAP:
 		start = m->arg.remove.start;
 		end = m->arg.remove.end;
+		fault_forget_pending(p, start, end);
 		region_unmapped(s, p, start, end - start,
 		    request_is_replacing(p, start, end - start) ? REGION_END_REPLACE
 								: REGION_END_UNMAP,
@@ -212,11 +221,18 @@ static void handle_event(
 		end = m->arg.remove.end;
 		if (start < p->doorbell_end && end > p->doorbell)
 			break;
+		fault_forget_pending(p, start, end);
 		process_tell_remove(s, p, 0, start, end - start, ts);
 		break;
 	default:
 		break;
 	}
+}
+
+static bool is_request(const struct process *p, const struct uffd_msg *m)
+{
+	return m->event == UFFD_EVENT_PAGEFAULT &&
+	       m->arg.pagefault.address - p->doorbell < p->doorbell_end - p->doorbell;
 }
 
 /* Reads and handles what is there. True when there was anything. */
@@ -239,15 +255,20 @@ static bool serve_process(struct service *s, struct process *p)
 	}
 	if (p->shared)
 		request_drain_cells(s, p->shared, false);
-	for (ssize_t i = 0; i < got / (ssize_t)sizeof(messages[0]); i++) {
-		const struct uffd_msg *m = &messages[i];
+	/* Faults are read before events, and events go on once they are read: what a shim asks for
+	   may be about memory that an event behind it gave up. So requests come last. */
+	for (int requests = 0; requests < 2; requests++)
+		for (ssize_t i = 0; i < got / (ssize_t)sizeof(messages[0]); i++) {
+			const struct uffd_msg *m = &messages[i];
 
-		if (m->event == UFFD_EVENT_PAGEFAULT)
-			fault_handle(s, p, m->arg.pagefault.address, m->arg.pagefault.flags,
-			    (int32_t)m->arg.pagefault.feat.ptid);
-		else
-			handle_event(s, p, m, ts);
-	}
+			if (is_request(p, m) != requests)
+				continue;
+			if (m->event == UFFD_EVENT_PAGEFAULT)
+				fault_handle(s, p, m->arg.pagefault.address, m->arg.pagefault.flags,
+				    (int32_t)m->arg.pagefault.feat.ptid);
+			else
+				handle_event(s, p, m, ts);
+		}
 	return true;
 }
 
@@ -278,6 +299,8 @@ static bool dispatch(struct service *s, const struct epoll_event *event, struct 
 	} else if (tag == TAG_SIDEBAND) {
 		perf_drain_sideband(s->perf);
 		fault_take_samples(s);
+		if (event->events & EPOLLHUP)
+			perf_unwatch_ended(s->perf, s->epoll_fd);
 	} else if (p->dead) {
 		return false;
 	} else if (tag & 1) {
@@ -408,6 +431,7 @@ static void tick(struct service *s, uint64_t now)
 		register_late(s, p, now);
 	}
 	capture_let_go(s);
+	process_look_for_memory(s);
 	rescued = remote_rescues();
 	if (rescued)
 		service_lost(s, LOST_EVENTS, rescued, "a stack was read while its pages went");

@@ -63,12 +63,15 @@ struct process {
 	struct process *next;
 	int32_t pid; /* 0: a forked child that has not shown itself */
 	int32_t ppid;
+	int32_t last_tid;  /* the thread that faulted last */
+	bool leader_ended; /* its main thread has, but not the process */
 	int uffd, pidfd;
-	int memory_uffd;   /* of its regions: uffd, or with --mode=sigbus another */
-	bool dead;	   /* to be freed after this round */
-	bool announced;	   /* its process line is written */
-	bool begin_due;	   /* born before tracing began, and nameless when it did */
-	bool exec_pending; /* perf saw it exec; a hello should follow */
+	int memory_uffd;     /* of its regions: uffd, or with --mode=sigbus another */
+	bool dead;	     /* to be freed after this round */
+	bool announced;	     /* its process line is written */
+	bool begin_due;	     /* born before tracing began, and nameless when it did */
+	bool exec_pending;   /* it runs another program; a hello should follow */
+	bool without_memory; /* at the last look its old memory was gone */
 	uint64_t features;
 	uint64_t doorbell, doorbell_end, state;
 	uint64_t program_break;
@@ -140,6 +143,8 @@ struct service {
 	bool ring_active; /* some process left a record since the last look */
 	bool has_native;  /* some process has a REGION_NATIVE */
 	struct process *processes;
+	struct forking *forkings; /* newest first */
+	uint32_t next_forking;
 	uint64_t features;	/* of userfaultfd, that are asked for */
 	uint32_t process_count; /* that were ever traced */
 	uint32_t live_count;
@@ -163,8 +168,27 @@ uint64_t service_now(void);
 
 struct process *process_by_pid(struct service *s, int32_t pid);
 
+/* By what number /proc and process_vm_readv(2) reach its memory: a main thread that has ended,
+   while others go on, has none any more. */
+static inline int32_t process_memory(const struct process *p)
+{
+	return p->leader_ended && p->last_tid ? p->last_tid : p->pid;
+}
+
 /* A new process with its userfaultfd (owned from now on). NULL when there is no memory. */
 struct process *process_create(struct service *s, int32_t pid, int uffd);
+
+/* The parent of a process, of those that are seen from here; 0 when nobody can tell. */
+int32_t process_parent(int32_t pid);
+
+/* True when the process has ended, though its end may not have been noticed yet. */
+bool process_has_ended(const struct process *p);
+
+/*
+ * Ends forked children that ended, or never began, before anybody learned who they are; and, where
+ * perf does not tell of it, notes who runs another program without a shim that says so.
+ */
+void process_look_for_memory(struct service *s);
 
 /* The child of EVENT_FORK: inherits regions, modules, area. */
 struct process *process_fork(struct service *s, struct process *parent, int uffd, uint64_t ts);
@@ -229,8 +253,9 @@ void region_cover(struct service *s, struct process *p, uint64_t start, uint64_t
  */
 bool region_protect_rest(struct process *p);
 
-/* A forked child begins with its parent's regions. */
-void region_inherit(struct service *s, struct process *p, const struct process *parent);
+/* A forked child begins with its parent's regions and allocations. */
+void region_inherit(struct service *s, struct process *p, const struct interval_map *regions,
+    const struct interval_map *allocations);
 
 /*
  * --mode=sigbus: memory that thread `tid` is about to move is taken out of the books, for others
@@ -289,6 +314,13 @@ int64_t fault_touch(struct service *s, struct process *p, const struct fl_slot *
  */
 bool fault_event_is_due(struct process *p, uint64_t doorbell_page);
 void fault_retry_pending(struct service *s, struct process *p);
+
+/*
+ * What was put off in memory that has gone since. It may be a thread's second word of a touch that
+ * was served long ago, and must not be taken for one of what is there now: who still waits is woken
+ * and asks again.
+ */
+void fault_forget_pending(struct process *p, uint64_t start, uint64_t end);
 void fault_take_samples(struct service *s);
 
 /* A line for a page that the kernel served before it was registered. */
@@ -318,6 +350,27 @@ bool request_is_replacing(const struct process *p, uint64_t start, uint64_t size
    what it left at earlier ones is of faults that were served without waiting for it. */
 bool request_take_captured(
     struct process *p, int32_t tid, uint32_t order, struct registers *registers);
+
+/* ---- forking.c ---- */
+
+/*
+ * Where the kernel does not tell of children (UFFD_FEATURE_EVENT_FORK), they say so themselves, and
+ * their parent may have changed or ended before. So what it had when it forked is kept.
+ */
+struct forking;
+
+/* FL_OP_FORKING: keeps it; the number for the child's hello, or a negative errno. */
+int64_t forking_keep(struct service *s, const struct process *p);
+
+/* What was kept under that number, to be freed by the caller; NULL when there is none. */
+struct forking *forking_take(struct service *s, uint32_t number);
+void forking_free(struct forking *forking);
+
+/* Whose it was. */
+int32_t forking_parent(const struct forking *forking);
+
+/* Gives it to the child: space, regions and allocations. */
+void forking_inherit(struct service *s, struct process *p, const struct forking *forking);
 
 /* ---- hello.c ---- */
 

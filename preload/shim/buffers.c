@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/futex.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <unistd.h>
@@ -24,6 +25,8 @@
 /* stdio.h has macros of these names. */
 #undef fread_unlocked
 #undef fwrite_unlocked
+
+#define FUTEX_LOCK_PI2_ 13 /* Linux 5.14 */
 
 #define NO_POINTER    65536 /* vm.mmap_min_addr */
 #define POINTED_BYTES 256u
@@ -51,19 +54,50 @@ static bool has_missing(uint64_t start, uint64_t end)
 	return false;
 }
 
-void shim_buffer(const void *buffer, size_t size, unsigned touch)
+/* Has what is missing of the range filled, in every kind of recording. */
+static void fill_missing(const void *buffer, size_t size, unsigned touch)
 {
 	uint64_t start = (uint64_t)buffer, end = start + size;
-	uint64_t here = (uint64_t)__builtin_frame_address(0);
 
-	if (!size || end < start || !shim_is_user_mode() || start - here < NEAR_BYTES)
-		return;
 	start &= ~(PAGE_BYTES - 1);
 	end = (end + PAGE_BYTES - 1) & ~(PAGE_BYTES - 1);
 	if (has_missing(start, end))
 		while (shim_request(FL_OP_TOUCH, (uint64_t[8]){(uint64_t)buffer, size, touch}) ==
 		       -EAGAIN)
 			continue; /* another thread unmaps or moves memory just now */
+}
+
+void shim_buffer(const void *buffer, size_t size, unsigned touch)
+{
+	uint64_t start = (uint64_t)buffer;
+	uint64_t here = (uint64_t)__builtin_frame_address(0);
+
+	if (size && start + size >= start && shim_is_user_mode() && start - here >= NEAR_BYTES)
+		fill_missing(buffer, size, touch);
+}
+
+/*
+ * These operations the kernel carries out where it cannot wait for a page, and nobody's page fault
+ * could be waited for (FAULT_FLAG_ALLOW_RETRY in fault_in_user_writeable of kernel/futex/core.c).
+ */
+static void futex_words(long first, long operation, long second)
+{
+	long word = 0;
+
+	switch (operation & FUTEX_CMD_MASK) {
+	case FUTEX_LOCK_PI:
+	case FUTEX_TRYLOCK_PI:
+	case FUTEX_LOCK_PI2_:
+		word = first;
+		break;
+	case FUTEX_WAKE_OP:
+	case FUTEX_CMP_REQUEUE_PI:
+	case FUTEX_WAIT_REQUEUE_PI:
+		word = second;
+		break;
+	}
+	if (word > NO_POINTER && word % (long)sizeof(uint32_t) == 0 && shim_traced())
+		fill_missing((void *)word, sizeof(uint32_t), FL_TOUCH_WRITE);
 }
 
 /* What the program wrote at `from`, which may be no memory at all. */
@@ -412,8 +446,11 @@ __attribute__((used)) static void arguments(long number, long a, long b, long c,
 {
 	const long all[] = {a, b, c, d, e};
 
-	(void)number;
-	if (!real_ready() || !shim_is_user_mode())
+	if (!real_ready())
+		return;
+	if (number == SYS_futex)
+		futex_words(a, b, e);
+	if (!shim_is_user_mode())
 		return;
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
 		if (all[i] > NO_POINTER)

@@ -22,11 +22,19 @@
 
 #pragma GCC poison malloc calloc realloc free printf fprintf snprintf dprintf puts fopen
 
-#define PAGE_BYTES	      4096u
-#define DOORBELL_HALF	      (FL_DOORBELL_PAGES / 2)
-#define DOORBELL_TRIES	      4
-#define SLOT_YIELDS	      1000
-#define SLOT_NAPS	      100000 /* milliseconds */
+#define PAGE_BYTES	4096u
+#define DOORBELL_HALF	(FL_DOORBELL_PAGES / 2)
+#define DOORBELL_TRIES	4
+#define SLOT_YIELDS	16
+#define STACK_SPAN	(64u << 20) /* two frames further apart are on two stacks */
+#define SLOT_NAP_NS	250000
+#define SLOT_NAP_MAX_NS 16000000
+#define SLOT_WAIT_NS	100000000000
+/* Signals that an instruction of the thread itself causes. */
+#define BIT_OF(number) (UINT64_C(1) << ((number)-1))
+#define SYNCHRONOUS                                                                                \
+	(BIT_OF(SIGSEGV) | BIT_OF(SIGBUS) | BIT_OF(SIGILL) | BIT_OF(SIGFPE) | BIT_OF(SIGTRAP) |    \
+	    BIT_OF(SIGSYS))
 #define CELL_TRIES	      64u
 #define RING_TRIES	      2000 /* milliseconds */
 #define MADV_DONTNEED_LOCKED_ 24   /* Linux 5.18 */
@@ -62,6 +70,50 @@ static int doorbell_ring(struct fl_slot *slot)
 	return -ENOTCONN;
 }
 
+/* True when a frame at `sp` had been left by the time when one at `later_sp` was made. */
+static bool was_left(uint64_t sp, uint64_t later_sp)
+{
+	return later_sp >= sp && later_sp - sp < STACK_SPAN;
+}
+
+/*
+ * A signal handler that jumps out of a request, or of a call that was announced, leaves the slot
+ * behind. It shows by what the thread did afterwards, at the same height of its stack or above.
+ */
+static bool is_abandoned(const struct fl_slot *slot, int32_t tid)
+{
+	const struct fl_slot *slots = shim_channel.area->slots;
+	uint64_t sp = slot->registers.sp;
+	stack_t stack = {0};
+
+	if (slot->tid != tid) /* of a thread that is gone? */
+		return SYS3(SYS_tgkill, slot->pid, slot->tid, 0) == -ESRCH;
+	for (uint32_t i = 0; i < FL_SLOTS; i++)
+		if (__atomic_load_n(&slots[i].state, __ATOMIC_ACQUIRE) != FL_SLOT_FREE &&
+		    slots[i].pid == slot->pid && slots[i].tid == tid &&
+		    slots[i].order > slot->order && was_left(sp, slots[i].registers.sp))
+			return true;
+	SYS2(SYS_sigaltstack, NULL, &stack);
+	return !(stack.ss_flags & SS_ONSTACK) && was_left(sp, (uint64_t)__builtin_frame_address(0));
+}
+
+/* When no slot is free: those that nobody will ever free. */
+static void slots_reclaim(void)
+{
+	int32_t pid = (int32_t)SYS1(SYS_getpid, 0), tid = (int32_t)SYS1(SYS_gettid, 0);
+
+	for (uint32_t i = 0; i < FL_SLOTS; i++) {
+		struct fl_slot *slot = &shim_channel.area->slots[i];
+		uint32_t state = __atomic_load_n(&slot->state, __ATOMIC_ACQUIRE);
+
+		if ((state == FL_SLOT_READY || state == FL_SLOT_DONE ||
+			state == FL_SLOT_ANNOUNCED) &&
+		    slot->pid == pid && is_abandoned(slot, tid))
+			__atomic_compare_exchange_n(&slot->state, &state, FL_SLOT_FREE, false,
+			    __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+	}
+}
+
 static struct fl_slot *slot_claim(void)
 {
 	struct fl_slot *slots = shim_channel.area->slots;
@@ -75,6 +127,8 @@ static struct fl_slot *slot_claim(void)
 			__ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
 			slot->pid = shim_channel.state->pid;
 			slot->tid = (int32_t)first;
+			slot->order =
+			    __atomic_fetch_add(&shim_channel.area->claims, 1, __ATOMIC_RELAXED);
 			return slot;
 		}
 	}
@@ -88,21 +142,30 @@ static void slot_release(struct fl_slot *slot)
 
 static int64_t request(enum fl_op op, const uint64_t argument[8])
 {
-	const struct timespec nap = {.tv_nsec = 1000000};
+	struct timespec nap = {.tv_nsec = SLOT_NAP_NS};
 	struct fl_slot *slot;
 	int64_t result;
+	long waited_ns = 0;
 
 	/* More threads ask at once than there are slots: each is answered within microseconds,
 	   unless the monitor is stopped; when it is dead, every slot becomes free. */
 	for (int i = 0; !(slot = slot_claim()); i++) {
-		if (i == SLOT_YIELDS + SLOT_NAPS) {
+		if (i == 0 || i == SLOT_YIELDS)
+			slots_reclaim();
+		if (waited_ns > SLOT_WAIT_NS) {
 			__atomic_fetch_add(&shim_channel.area->full, 1, __ATOMIC_RELAXED);
 			return -EBUSY;
 		}
-		if (i < SLOT_YIELDS)
+		if (i < SLOT_YIELDS) {
 			SYS1(SYS_sched_yield, 0);
-		else
-			SYS2(SYS_nanosleep, &nap, NULL);
+			continue;
+		}
+		/* A thousand threads that look every millisecond leave no time for what they wait
+		 * for. */
+		SYS2(SYS_nanosleep, &nap, NULL);
+		waited_ns += nap.tv_nsec;
+		if (nap.tv_nsec < SLOT_NAP_MAX_NS)
+			nap.tv_nsec *= 2;
 	}
 	slot->op = op;
 	for (int i = 0; i < 8; i++)
@@ -174,6 +237,7 @@ struct fl_slot *shim_announce(enum fl_op op, uint64_t address, uint64_t size)
 	slot->op = op;
 	slot->argument[0] = address;
 	slot->argument[1] = size;
+	SYS_REGISTERS(&slot->registers);
 	__atomic_store_n(&slot->state, FL_SLOT_ANNOUNCED, __ATOMIC_RELEASE);
 	return slot;
 }
@@ -275,14 +339,19 @@ void shim_record_publish(struct fl_record *record, uint64_t bytes)
 		shim_request(FL_OP_WAKE, NULL);
 }
 
+/* Records are taken in order: no signal handler may jump away from one that is half done. */
 static void record_event(enum fl_record_kind kind, uint64_t address, uint64_t bytes)
 {
-	struct fl_record *record = shim_record_claim(kind, 0);
+	uint64_t held = ~SYNCHRONOUS, before = 0;
+	struct fl_record *record;
 
-	if (!record)
-		return;
-	record->address = address;
-	shim_record_publish(record, bytes);
+	SYS4(SYS_rt_sigprocmask, SIG_BLOCK, &held, &before, sizeof(held));
+	record = shim_record_claim(kind, 0);
+	if (record) {
+		record->address = address;
+		shim_record_publish(record, bytes);
+	}
+	SYS4(SYS_rt_sigprocmask, SIG_SETMASK, &before, NULL, sizeof(before));
 }
 
 void shim_memory_goes(enum fl_record_kind kind, uint64_t address, uint64_t size)
@@ -353,6 +422,26 @@ static struct shim_state *state_create(void)
 	return (struct shim_state *)page;
 }
 
+/* What FL_OP_FORKING said to the thread that forks; its child finds it here. */
+static __thread uint32_t fork_number;
+
+void shim_forking(void)
+{
+	int64_t result;
+
+	if (!shim_traced() || !shim_channel.area->tell_forks || !shim_channel.area->follow)
+		return;
+	result = shim_request(FL_OP_FORKING, NULL);
+	fork_number = result > 0 ? (uint32_t)result : 0;
+}
+
+void shim_forked(bool failed)
+{
+	if (failed && fork_number)
+		shim_request(FL_OP_NOT_FORKED, (uint64_t[8]){fork_number});
+	fork_number = 0;
+}
+
 /* A child of fork: its userfaultfd reached the monitor by itself where the kernel permits that
    (EVENT_FORK), and then the inherited doorbell works at once. */
 static int attach_forked(void)
@@ -367,7 +456,7 @@ static int attach_forked(void)
 		return -ECANCELED;
 	result = request(FL_OP_FORKED, NULL);
 	if (result == -ENOTCONN)
-		result = shim_hello(&shim_channel, true);
+		result = shim_hello(&shim_channel, fork_number ? fork_number : 1);
 	return (int)result;
 }
 
@@ -396,7 +485,7 @@ void shim_attach(void)
 	if (shim_channel.area)
 		result = attach_forked();
 	else
-		result = shim_hello(&shim_channel, false);
+		result = shim_hello(&shim_channel, 0);
 	if (result == 0 && shim_channel.area->sigbus)
 		shim_handler_install();
 	if (result == 0 && shim_channel.area->capture_signal)

@@ -2,8 +2,8 @@
 /*
  * handler.c: --mode=sigbus: the thread that touches a missing page serves itself. The kernel sends
  * it SIGBUS; the handler fills the page, leaves a record with registers and stack in the ring, and
- * the instruction runs again. Also what makes that possible: SIGBUS is never blocked, the program's
- * own handler for it comes after ours, and no stack lies in memory that is traced.
+ * the instruction runs again. Also what makes that possible: SIGBUS is never blocked, and no stack
+ * lies in memory that is traced. The program's own handler comes after this one (actions.c).
  *
  * The handler runs in any thread at any instruction, on whatever stack is in use: raw system calls,
  * no locks, little stack.
@@ -36,15 +36,12 @@ extern void *__libc_stack_end __attribute__((weak)); /* glibc: the first frame *
 
 static const uint8_t zeros[PAGE_BYTES] __attribute__((aligned(PAGE_BYTES)));
 
-/* What the program believes of SIGBUS. */
-static struct sigaction own_action; /* the program's; SIG_DFL unless it says otherwise */
-static uint64_t masks_bus;	    /* bit for each signal whose handler blocks SIGBUS, atomic */
-static __thread bool blocks_bus;    /* this thread */
-static uint32_t installed;	    /* atomic */
+static __thread bool blocks_bus; /* what the program believes of this thread */
+static uint32_t installed;	 /* atomic */
 
 /* ---- filling ---- */
 
-static bool is_sigbus(void)
+bool shim_is_sigbus(void)
 {
 	return __atomic_load_n(&installed, __ATOMIC_ACQUIRE) && shim_channel.area &&
 	       shim_channel.area->sigbus;
@@ -268,52 +265,10 @@ static bool serve(const siginfo_t *info, const greg_t *g)
 	       try_again(c.address, (uint64_t)g[REG_RIP]);
 }
 
-/* What the program wants to happen at a SIGBUS of its own. */
-static void pass_on(int number, siginfo_t *info, void *context)
-{
-	struct sigaction action = own_action;
-	bool sent = info->si_code <= 0;
-	uint64_t mask, before;
-
-	if (action.sa_handler == SIG_IGN && sent)
-		return;
-	if (action.sa_handler == SIG_DFL || action.sa_handler == SIG_IGN) {
-		struct sys_sigaction none = {0};
-
-		/* It happens again, or is sent again, and ends the program as it would have. */
-		SYS4(SYS_rt_sigaction, SIGBUS, &none, 0, sizeof(none.mask));
-		if (sent)
-			SYS3(SYS_tgkill, SYS1(SYS_getpid, 0), SYS1(SYS_gettid, 0), SIGBUS);
-		return;
-	}
-	if (action.sa_flags & SA_RESETHAND)
-		own_action.sa_handler = SIG_DFL;
-	/* Ours blocks every signal; the program's blocks what it asked for. */
-	memcpy(&mask, &action.sa_mask, sizeof(mask));
-	memcpy(&before, &((ucontext_t *)context)->uc_sigmask, sizeof(before));
-	mask = (mask | before) & ~BUS_BIT;
-	SYS4(SYS_rt_sigprocmask, SIG_SETMASK, &mask, 0, sizeof(mask));
-	action.sa_sigaction(number, info, context);
-}
-
 static void on_bus_error(int number, siginfo_t *info, void *context)
 {
 	if (!serve(info, ((ucontext_t *)context)->uc_mcontext.gregs))
-		pass_on(number, info, context);
-}
-
-/*
- * With the flags of the program's own: on which stack, whether calls are restarted. No other
- * handler may come between and jump away from a record that is claimed.
- */
-static int install(void)
-{
-	struct sigaction action = {.sa_sigaction = on_bus_error,
-	    .sa_flags =
-		SA_SIGINFO | SA_NODEFER | (own_action.sa_flags & (SA_ONSTACK | SA_RESTART))};
-
-	sigfillset(&action.sa_mask);
-	return real.sigaction(SIGBUS, &action, NULL);
+		shim_action_pass(number, info, context);
 }
 
 static void unblock(void)
@@ -327,10 +282,8 @@ void shim_handler_install(void)
 {
 	int saved = errno;
 
-	if (!__atomic_load_n(&installed, __ATOMIC_ACQUIRE)) /* else inherited by a forked child */
-		real.sigaction(SIGBUS, NULL, &own_action);
 	(void)*(const volatile uint8_t *)zeros;
-	install();
+	shim_action_front(SIGBUS, on_bus_error);
 	__atomic_store_n(&installed, 1, __ATOMIC_RELEASE);
 	unblock();
 	errno = saved;
@@ -341,7 +294,7 @@ void shim_handler_install(void)
 /* A copy of `mask` that leaves SIGBUS through; `mask` itself where that changes nothing. */
 static const sigset_t *let_through(const sigset_t *mask, sigset_t *copy)
 {
-	if (!mask || !is_sigbus() || !sigismember(mask, SIGBUS))
+	if (!mask || !shim_is_sigbus() || !sigismember(mask, SIGBUS))
 		return mask;
 	*copy = *mask;
 	sigdelset(copy, SIGBUS);
@@ -355,7 +308,7 @@ static int change_mask(
 	sigset_t copy, wanted;
 	int result;
 
-	if (!is_sigbus())
+	if (!shim_is_sigbus())
 		return change(how, mask, old);
 	if (mask)
 		wanted = *mask; /* it may be `old` as well */
@@ -426,62 +379,6 @@ EXPORT int epoll_pwait(
 	if (count > 0)
 		shim_buffer(events, (size_t)count * sizeof(*events), FL_TOUCH_WRITE);
 	return real.epoll_pwait(fd, events, count, timeout, let_through(mask, &copy));
-}
-
-/* ---- the program's own handlers ---- */
-
-/* What the program asks of SIGBUS itself is only noted; ours stays in front. */
-static int note_action(const struct sigaction *action, struct sigaction *old)
-{
-	struct sigaction before = own_action;
-
-	if (action) {
-		own_action = *action;
-		if (install() != 0)
-			return -1;
-	}
-	if (old)
-		*old = before;
-	return 0;
-}
-
-EXPORT int sigaction(int number, const struct sigaction *action, struct sigaction *old)
-{
-	uint64_t bit = UINT64_C(1) << ((unsigned)(number - 1) % 64);
-	struct sigaction copy;
-	bool masked;
-	int result;
-
-	if (!real_ready())
-		return -1;
-	if (!is_sigbus())
-		return real.sigaction(number, action, old);
-	if (number == SIGBUS)
-		return note_action(action, old);
-	masked = __atomic_load_n(&masks_bus, __ATOMIC_ACQUIRE) & bit;
-	if (action) {
-		copy = *action;
-		if (sigismember(&copy.sa_mask, SIGBUS))
-			__atomic_fetch_or(&masks_bus, bit, __ATOMIC_ACQ_REL);
-		else
-			__atomic_fetch_and(&masks_bus, ~bit, __ATOMIC_ACQ_REL);
-		sigdelset(&copy.sa_mask, SIGBUS);
-	}
-	result = real.sigaction(number, action ? &copy : NULL, old);
-	if (result == 0 && old && masked)
-		sigaddset(&old->sa_mask, SIGBUS);
-	return result;
-}
-
-EXPORT sighandler_t signal(int number, sighandler_t handler)
-{
-	struct sigaction action = {.sa_handler = handler, .sa_flags = SA_RESTART}, old;
-
-	if (!real_ready())
-		return SIG_ERR;
-	if (number != SIGBUS || !is_sigbus())
-		return real.signal(number, handler);
-	return note_action(&action, &old) == 0 ? old.sa_handler : SIG_ERR;
 }
 
 /* ---- stacks ---- */

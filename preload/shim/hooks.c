@@ -633,9 +633,11 @@ EXPORT pid_t fork(void)
 		errno = EAGAIN;
 		return -1;
 	}
+	shim_forking();
 	pid = real.fork();
 	if (pid == 0)
 		shim_attached(); /* the wiped state page makes the child announce itself */
+	shim_forked(pid < 0);
 	return pid;
 }
 

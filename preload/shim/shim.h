@@ -11,6 +11,7 @@
 #include "../options.h"
 #include "../protocol.h"
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -42,6 +43,10 @@ struct shim_channel {
 	int32_t memory_uffd;	/* the same, which a forked child closes */
 };
 extern struct shim_channel shim_channel;
+
+/* Around a fork: where the kernel does not tell the monitor of children, the shim does. */
+void shim_forking(void);
+void shim_forked(bool failed);
 
 /* Announces the process if that was not done, starting a monitor if there is none. */
 void shim_attach(void);
@@ -89,17 +94,28 @@ void shim_record_publish(struct fl_record *record, uint64_t bytes);
 /* Says that memory goes, where the kernel does not: --mode=sigbus. */
 void shim_memory_goes(enum fl_record_kind kind, uint64_t address, uint64_t size);
 
-/* start.c: finds or starts the monitor, sends hello. 0 or negative errno. */
-int shim_hello(struct shim_channel *channel, bool forked);
+/* start.c: finds or starts the monitor, sends hello; `forked` as in fl_hello. 0 or negative errno.
+ */
+int shim_hello(struct shim_channel *channel, uint32_t forked);
 
-/* capture.c: installs the handler for --capture=signal, unless the program has its own. */
+/* capture.c: installs the handler for --capture=signal, in front of the program's own. */
 void shim_capture_install(void);
+
+/*
+ * actions.c: from now on `handler` gets this signal first, which is SIGBUS or that of
+ * --capture=signal; and what is not its own it passes on, as its last deed.
+ */
+void shim_action_front(int number, void (*handler)(int, siginfo_t *, void *));
+void shim_action_pass(int number, siginfo_t *info, void *context);
 
 /* handler.c: installs the SIGBUS handler of --mode=sigbus, in front of the program's own. */
 void shim_handler_install(void);
 
 /* handler.c: has the kernel serve all memory again: --mode=sigbus. 0 or a negative errno. */
 int shim_memory_release(void);
+
+/* True when threads serve their faults themselves. */
+bool shim_is_sigbus(void);
 
 /*
  * buffers.c: what lies at [start, start + size) is about to be used by the kernel, which cannot

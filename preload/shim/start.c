@@ -45,11 +45,12 @@ static const char *variable(const char *name)
 	return NULL;
 }
 
-/* The one line that the shim may print. */
+/* The one line that the shim may print. Like all that is large here it is not on the stack: a
+   forked child says hello on that of the thread that forked, which may be small. */
 static void say(const char *text)
 {
-	char line[TEXT_MAX + 32] = "faultline: ";
-	size_t length = strlen(line), more = strnlen(text, TEXT_MAX);
+	static char line[TEXT_MAX + 32] = "faultline: ";
+	size_t length = sizeof("faultline: ") - 1, more = strnlen(text, TEXT_MAX);
 
 	memcpy(line + length, text, more);
 	length += more;
@@ -480,7 +481,7 @@ static void keep_memory_uffd(struct shim_channel *channel, struct descriptors *d
 
 /* One hello with these descriptors, to the monitor of that name. When that answers -EAGAIN,
    `device` gets what it sent, or -1. */
-static int hello_once(struct shim_channel *channel, bool forked, const char *name,
+static int hello_once(struct shim_channel *channel, uint32_t forked, const char *name,
     struct descriptors *d, struct fl_welcome *welcome, int *device)
 {
 	struct fl_hello hello = {.version = FL_PROTOCOL_VERSION,
@@ -511,14 +512,16 @@ static int hello_once(struct shim_channel *channel, bool forked, const char *nam
 	return result;
 }
 
-int shim_hello(struct shim_channel *channel, bool forked)
+int shim_hello(struct shim_channel *channel, uint32_t forked)
 {
 	struct fl_welcome welcome = {0};
 	struct descriptors descriptors;
 	const char *name = variable(FL_MONITOR_VARIABLE);
-	char own_name[64] = "", error[TEXT_MAX] = "";
+	char own_name[64] = "";
+	static char error[TEXT_MAX];
 	int device = -1, result = descriptors_open(&descriptors, 0, -1, true);
 
+	error[0] = '\0';
 	if (result < 0 && name) { /* the monitor may know a way */
 		descriptors.which = FL_HELLO_NONE;
 		result = 0;
