@@ -122,6 +122,7 @@ analyzer_libs = $(call libraries,$(analyzer_packages)) -lstdc++ -pthread
 # Test programs. PROGRAM_FLAGS_name adds flags for one of them, BENCH_FLAGS_name for a benchmark.
 program_cflags := -g -pthread
 program_libs := -ldl -pthread
+PROGRAM_FLAGS_immune := -static
 
 # --- Rules -----------------------------------------------------------------------------------
 

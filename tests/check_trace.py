@@ -308,12 +308,12 @@ class Comparison:
         return (
             self.region_problem(region, note)
             or self.alloc_problem(alloc, note)
-            or (self.stack_problem(stack, note["functions"]) if self.wants_stack(fault) else None)
+            or (self.stack_problem(stack, note["functions"]) if self.wants_stack(fault, note) else None)
         )
 
-    def wants_stack(self, fault):
+    def wants_stack(self, fault, note):
         wanted = self.options.stacks
-        return wanted == "all" or wanted == fault.get("origin")
+        return "functions" in note and (wanted == "all" or wanted == fault.get("origin"))
 
     def region_problem(self, region, note):
         if not region:

@@ -128,6 +128,75 @@ same_as_untraced() {
 	assert_complete preloaded.jsonl
 }
 
+# in_each_way [--only "WAY..."] PROGRAM WHAT ARGUMENTS...: runs a program of tests/programs, which gets
+# the name of its truth file as its second argument, without faultline and then in each way of
+# tracing: output, errors and status are the same, and each trace is complete and agrees with the
+# truth. Traces stay in WAY.jsonl.
+EACH_WAY="missing preloaded write sigbus unprivileged signal"
+in_each_way() {
+	local ways=$EACH_WAY way
+	if [[ $1 == --only ]]; then
+		ways=$2
+		shift 2
+	fi
+	local program=$PROGRAMS/$1 what=$2
+	shift 2
+	set -- "$program" "$what" "$PWD/truth" "$@"
+	rm -f said
+	_run_as untraced 60 "" "$@"
+	_wait_for_said untraced "$@" || return
+	for way in $ways; do
+		_run_in_way "$way" "$@" || return
+	done
+	cat untraced.out
+}
+
+# Programs that go on when the first process has ended get the name of a file, and write it last.
+_wait_for_said() {
+	if [[ ${*: -1} == "$PWD/said" ]]; then
+		wait_until test -s said || return
+		mv said "$1.said"
+	else
+		: >"$1.said"
+	fi
+}
+
+_run_in_way() {
+	local way=$1 settings=() checks=(--any-name --untraced=bss) what
+	shift
+	case $way in
+	missing) checks+=(--once) ;;
+	preloaded) checks+=(--once) ;;
+	write) settings=(FAULTLINE_MODE=write) ;;
+	sigbus) settings=(FAULTLINE_MODE=sigbus) checks+=(--once --stacks=none) ;;
+	unprivileged) settings=(FAULTLINE_UNPRIVILEGED=1) checks+=(--once --stacks=none) ;;
+	signal) # a thread that the kernel writes to a fresh stack of may be no one's to read
+		settings=(FAULTLINE_CAPTURE=signal) checks+=(--once --stacks=none)
+		;;
+	forkless) settings=(FAULTLINE_WITHOUT=event-fork) checks+=(--once) ;;
+	esac
+	rm -f "$way.jsonl" said
+	if [[ $way == preloaded ]]; then
+		_run_as "$way" 60 "" env FAULTLINE_QUIET=1 FAULTLINE_OUTPUT="$PWD/$way.jsonl" \
+			LD_PRELOAD="$SHIM" "$@"
+	else
+		_run_as "$way" 60 "" env "${settings[@]}" \
+			"$FAULTLINE" record --quiet --output="$PWD/$way.jsonl" -- "$@"
+	fi
+	_wait_for_said "$way" "$@" || return
+	for what in out err status said; do
+		if ! diff -u "untraced.$what" "$way.$what" >difference; then
+			head -n 40 difference
+			fail "$way: the program's $what differs from the untraced one's"
+			return
+		fi
+	done
+	# Nobody waits for the monitor of a program that was only preloaded.
+	wait_until --time 30 has_ended "$way.jsonl" || return
+	[[ $way == signal ]] || assert_complete "$way.jsonl" || return
+	run_command "$TOP/tests/check_trace.py" "${checks[@]}" --truth truth "$way.jsonl"
+}
+
 # _run_as NAME SECONDS SED_SCRIPT COMMAND...: leaves NAME.out, NAME.err, NAME.status.
 _run_as() {
 	local name=$1 seconds=$2 script=$3 result=0

@@ -85,32 +85,6 @@ three_ways() {
 	probe mappings
 }
 
-@test "fork without exec" {
-	probe fork 5
-	(($(trace_count recorded.jsonl process '.event == "fork"') == 5))
-	(($(trace_lines recorded.jsonl fault .pid | sort -u | wc -l) == 6))
-}
-
-# bats test_tags=slow
-@test "a thousand short children" {
-	probe fork 1000
-	(($(trace_lines recorded.jsonl process 'select(.event == "exit") | .pid' | sort -u | wc -l) == 1001))
-}
-
-@test "vfork, posix_spawn, system and popen" {
-	probe spawn
-}
-
-@test "a chain of exec" {
-	probe exec 6
-	(($(trace_count recorded.jsonl process '.event == "exec"') >= 5))
-	(($(trace_lines recorded.jsonl process .pid | sort -u | wc -l) == 1))
-}
-
-@test "many short threads" {
-	probe threads 400
-}
-
 @test "a program that closes every descriptor" {
 	probe closeall "$PWD/said"
 	[[ $(<said) == "the first descriptor is 0" ]]
@@ -195,29 +169,6 @@ three_ways() {
 		# shellcheck disable=SC2016
 		same_as_untraced bash -c 'ls one two three | wc; echo a b | wc -w; x=$(echo y); echo $x'
 	done
-}
-
-@test "a child without the environment goes on, untraced" {
-	same_as_untraced bash -c 'env -i /bin/ls -d /; echo $?; exit 3'
-}
-
-@test "record waits for a daemon" {
-	run_faultline record --output=trace.jsonl -- "$PROGRAMS/probe" daemon "$PWD/said"
-	# Before record returned, the daemon was done and its faults were written.
-	[[ $(<said) == "daemon: done" ]]
-	assert_complete trace.jsonl
-	local daemon
-	daemon=$(trace_lines trace.jsonl process .pid | uniq | tail -n 1)
-	(($(trace_lines trace.jsonl fault "select(.pid == $daemon) | 1" | wc -l) > 1000))
-}
-
-@test "a daemon that was only preloaded is traced to its end" {
-	run_command env LD_PRELOAD="$SHIM" FAULTLINE_OUTPUT="$PWD/trace.jsonl" \
-		"$PROGRAMS/probe" daemon "$PWD/said"
-	wait_until test -s said
-	[[ $(<said) == "daemon: done" ]]
-	wait_until has_ended trace.jsonl
-	assert_complete trace.jsonl
 }
 
 @test "no monitor is left behind" {

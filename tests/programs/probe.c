@@ -449,24 +449,6 @@ static int many_threads(char **arguments)
 	return 0;
 }
 
-/* The process that was started ends at once; what goes on has another session and other files. */
-static int daemonize(char **arguments)
-{
-	int fd;
-
-	if (fork() > 0)
-		return 0;
-	setsid();
-	if (fork() > 0)
-		_exit(0);
-	closefrom(0);
-	usleep(300000);
-	touch_memory(700);
-	fd = open(arguments[0], O_WRONLY | O_CREAT | O_TRUNC, 0666);
-	dprintf(fd, "daemon: done\n");
-	return 0;
-}
-
 static int print_and_exit(char **arguments)
 {
 	touch_memory(100);
@@ -502,7 +484,6 @@ static const struct {
     {"chroot", change_root},
     {"unshare", unshare_all},
     {"threads", many_threads},
-    {"daemon", daemonize},
     {"exit", print_and_exit},
     {"killed", killed},
 };

@@ -6,8 +6,9 @@
  * A function says TRACED() first; from then on a list of names that owes nothing to any unwinder
  * tells which functions are running, and leaving the function takes its name off again (and is in
  * the way of a tail call). Just before a touch the program notes it, with the name of the leaf
- * function that will do it. The notes stay in this file's own arrays until truth_write. Those
- * arrays are memory of the program too: their pages fault, but are nobody's truth.
+ * function that will do it; a note without any function says nothing of the stack. The notes stay
+ * in this file's own arrays until truth_write. Those arrays are memory of the program too: their
+ * pages fault, but are nobody's truth.
  */
 #ifndef TRUTH_H
 #define TRUTH_H
@@ -22,6 +23,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/types.h>
 #include <unistd.h>
@@ -61,6 +63,9 @@ struct truth_touch {
 	pid_t pid, tid;
 	bool exact; /* addr is the byte itself, and not only its page */
 };
+
+/* Whose memory it is that this process touches, when it shares another's; 0: its own. */
+static pid_t truth_memory_of;
 
 static struct truth_touch truth_touches[TRUTH_MAX_TOUCHES];
 static struct truth_frame truth_frames[TRUTH_MAX_FRAMES];
@@ -152,7 +157,7 @@ static UNUSED struct truth_touch *truth_note(
 	touch->thread = truth_self.name;
 	touch->top = leaf ? truth_push(leaf, truth_self.top) : truth_self.top;
 	touch->place = truth_self.place;
-	touch->pid = getpid();
+	touch->pid = truth_memory_of ? truth_memory_of : getpid();
 	touch->tid = truth_self.tid;
 	touch->exact = true;
 	return touch;
@@ -225,16 +230,18 @@ static UNUSED void truth_write_one(FILE *file, const struct truth_touch *touch)
 	}
 	if (place->alloc_size)
 		fprintf(file, ",\"alloc_size\":%zu", place->alloc_size);
-	truth_write_functions(file, "functions", touch->top);
+	if (touch->top)
+		truth_write_functions(file, "functions", touch->top);
 	fputs("}\n", file);
 }
 
-/* Adds the notes to the file, oldest first. `mode` as for fopen. No other thread runs. */
+/* Adds the notes to the file, oldest first. `mode` as for fopen. No other thread runs; other
+   processes may do the same at once. */
 static UNUSED void truth_write(const char *path, const char *mode)
 {
 	FILE *file = fopen(path, mode);
 
-	if (!file)
+	if (!file || flock(fileno(file), LOCK_EX) != 0)
 		truth_fail(path);
 	for (uint32_t i = 0; i < truth_touch_count; i++)
 		truth_write_one(file, &truth_touches[i]);
