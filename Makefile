@@ -38,8 +38,8 @@ PACKAGES := gcc g++ libc6-dev pkg-config libunwind-dev libjansson-dev libelf-dev
 # What the tests are written with, and the programs that they trace.
 PACKAGES_CHECK := bats jq zstd binutils procps strace mandoc python3 \
 	default-jdk-headless gdb git libjemalloc2 libmimalloc2.0 libtcmalloc-minimal4 make \
-	memcached nginx nodejs openssl perl postgresql redis-server redis-tools sqlite3 wrk \
-	xz-utils
+	memcached nginx nodejs openssl perl postgresql redis-server redis-tools sqlite3 stress-ng \
+	wrk xz-utils
 PACKAGES_DEMO := python3
 PACKAGES_BENCH := heaptrack linux-perf python3
 PACKAGES_LINT := clang-format codespell cppcheck mandoc shellcheck
