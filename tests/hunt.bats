@@ -34,12 +34,12 @@ tormented() {
 
 # bats test_tags=stress
 @test "hunt: the monitor is stopped now and then" {
-	tormented stop transparent exact
+	tormented stop transparent exact processes threads signals
 }
 
 # bats test_tags=stress
 @test "hunt: the monitor is slow" {
-	tormented slow transparent exact
+	tormented slow transparent exact sigbus modes user
 }
 
 # killed PROGRAM ARGUMENTS...: its monitor is killed at a random moment, in every mode; the program
