@@ -9,7 +9,7 @@
 
 #define PAGE_BYTES 4096u
 #define NAP_NS	   50000
-#define NAPS_MAX   400 /* 20 milliseconds */
+#define NAPS_MAX   6000 /* 300 milliseconds: a busy machine keeps a thread waiting that long */
 
 /* The record at `position`, when it is complete; NULL otherwise. */
 static struct fl_record *record_at(struct fl_ring *ring, uint64_t position, uint32_t *size)
