@@ -325,9 +325,12 @@ static void on_once(int number UNUSED, siginfo_t *info UNUSED, void *context UNU
 
 static NOINLINE void *sender(void *main_thread)
 {
-	usleep(20000);
+	sig_atomic_t before = handled;
+
+	/* It is blocked but in the calls that wait for it. */
 	pthread_kill(*(pthread_t *)main_thread, SIGUSR2);
-	usleep(20000);
+	while (__atomic_load_n(&handled, __ATOMIC_ACQUIRE) == before)
+		usleep(100);
 	pthread_kill(*(pthread_t *)main_thread, SIGUSR2);
 	return NULL;
 }
