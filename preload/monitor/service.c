@@ -29,9 +29,10 @@
 #define SPIN_GAP_NS   30000u  /* a turn of the spin loop that took longer was preempted */
 #define SPIN_TURNS    8	      /* faults of one process before others are looked at */
 #define RING_MS	      2
-#define TICK_MS	      100	/* the safety net and whatever has a time */
-#define LATE_NS	      50000000u /* a hook reports its mapping within this */
-#define LINGER_NS     50000000u /* a child may be between exec and hello */
+#define TICK_MS	      100	  /* the safety net and whatever has a time */
+#define LATE_NS	      50000000u	  /* a hook reports its mapping within this */
+#define LINGER_NS     50000000u	  /* a child may be between exec and hello */
+#define PROMISE_NS    2000000000u /* a child that was said to be forked has not said hello */
 
 /* epoll data: a process's userfaultfd is its pointer, its pidfd the pointer plus 1. */
 enum { TAG_LISTEN = 2, TAG_STARTER = 3, TAG_SIDEBAND = 4, TAG_LAST = 15 };
@@ -546,7 +547,7 @@ int service_run(struct service *s)
 			idle_since = 0;
 		} else if (!idle_since) {
 			idle_since = now;
-		} else if (now - idle_since > LINGER_NS) {
+		} else if (now - idle_since > (s->forkings ? PROMISE_NS : LINGER_NS)) {
 			break;
 		}
 	}
