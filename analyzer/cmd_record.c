@@ -201,6 +201,11 @@ static int prepare(struct request *request)
 		if (status != 0)
 			return status;
 	}
+	if (machine_children_elsewhere()) {
+		message("cannot trace: children of this process would be in another PID namespace "
+			"than itself; `unshare --fork` makes one for all of them");
+		return STATUS_NOT_TRACED;
+	}
 	if (installation_find(&request->installation, error, sizeof(error)) < 0) {
 		message("%s", error);
 		return STATUS_NOT_TRACED;

@@ -180,3 +180,13 @@ int machine_read_memory(void)
 	stop_sleeper(target);
 	return result;
 }
+
+bool machine_children_elsewhere(void)
+{
+	char own[64] = "", children[64] = "";
+	if (readlink("/proc/self/ns/pid", own, sizeof(own) - 1) < 0)
+		return false;
+	/* there is no link before the first child */
+	return readlink("/proc/self/ns/pid_for_children", children, sizeof(children) - 1) < 0 ||
+	       strcmp(own, children) != 0;
+}

@@ -37,4 +37,7 @@ int machine_perf(bool kernel);
  */
 int machine_read_memory(void);
 
+/* Would a child of this process be the first of a new PID namespace, or in another than this? */
+bool machine_children_elsewhere(void);
+
 #endif

@@ -14,6 +14,7 @@
  * thread. When the monitor is dead, its last userfaultfd is closed, the doorbell is ordinary
  * memory, and the read returns at once with the slot unanswered: a shim can never hang.
  * A page is used once; the shim empties each half of the doorbell when it enters it again.
+ * The doorbell's last FL_SLOTS pages are for FL_OP_FORKED alone, one for each slot.
  *
  *   area:  | struct fl_area header | FL_SLOTS slots | FL_CELLS cells | ring |
  *
@@ -33,7 +34,9 @@
  * makes its userfaultfd from it and closes it at once.
  *
  * An area is shared by a process and its forked children until they call exec; with --mode=sigbus
- * and --unprivileged each child says hello by itself and gets one of its own.
+ * and --unprivileged each child says hello by itself and gets one of its own. Those that share one
+ * are told apart by the number that the monitor gives each process, for two of them may have the
+ * same process ID, each in a PID namespace of its own.
  *
  * Any change of layout or meaning changes FL_PROTOCOL_VERSION; the monitor refuses another one.
  */
@@ -42,11 +45,12 @@
 
 #include <stdint.h>
 
-#define FL_PROTOCOL_VERSION 4u
+#define FL_PROTOCOL_VERSION 5u
 #define FL_SLOTS	    64u
 #define FL_CELLS	    2048u
 #define FL_ARENAS	    512u
 #define FL_DOORBELL_PAGES   512u
+#define FL_DOORBELL_BYTES   ((FL_DOORBELL_PAGES + FL_SLOTS) * 4096u)
 #define FL_RING_BYTES	    (1u << 20)
 #define FL_RECORD_UNIT	    64u		/* records begin and end at multiples of it */
 #define FL_RECORD_STACK	    (32u << 10) /* at most this much of a stack is copied */
@@ -71,7 +75,8 @@ enum fl_function {
 };
 
 enum fl_op {
-	FL_OP_FORKED = 1, /* a child of fork says that it lives; no arguments */
+	FL_OP_FORKED = 1, /* a child of fork says that it lives: its process ID as it sees it; the
+			     result is its number */
 	FL_OP_MAP,	  /* address, size, prot, flags, descriptor (as int64), enum fl_source */
 	FL_OP_REPLACE,	  /* address, size: never rung; explains the unmap that MAP_FIXED causes */
 	FL_OP_REMAP,   /* old address, old size, new address, new size, mremap's flags: it was moved
@@ -122,7 +127,8 @@ struct fl_registers {
 struct fl_slot {
 	uint32_t state;		       /* enum fl_slot_state, atomic */
 	uint32_t op;		       /* shim: enum fl_op */
-	int32_t pid, tid;	       /* shim: as the program sees them */
+	uint32_t process;	       /* shim: its number; 0: it has none yet */
+	int32_t tid;		       /* shim: as the program sees it */
 	uint64_t argument[8];	       /* shim */
 	struct fl_registers registers; /* shim: of the requesting thread */
 	int64_t result;		       /* monitor: 0 or negative errno */
@@ -137,7 +143,8 @@ enum fl_cell_kind { FL_CELL_FREED = 1, FL_CELL_UNLOADED };
 struct fl_cell {
 	uint32_t state; /* enum fl_cell_state, atomic; monitor empties it */
 	uint32_t kind;	/* shim: FL_CELL_FREED: address; FL_CELL_UNLOADED: modules went */
-	int32_t pid, tid;
+	uint32_t process;
+	int32_t tid;
 	uint64_t ts; /* CLOCK_MONOTONIC, nanoseconds */
 	uint64_t address;
 	uint64_t pad[4];
@@ -160,7 +167,8 @@ struct fl_record {
 	uint64_t published; /* its position + 1 when it is complete, atomic; monitor empties it */
 	uint32_t size;	    /* of the whole record: a multiple of FL_RECORD_UNIT */
 	uint32_t kind;	    /* enum fl_record_kind */
-	int32_t pid, tid;   /* as the program sees them */
+	uint32_t process;   /* number */
+	int32_t tid;	    /* as the program sees it */
 	uint64_t ts;	    /* CLOCK_MONOTONIC, nanoseconds */
 	uint64_t address, bytes;
 	uint32_t write; /* 1: a write, 0: a read */
@@ -217,14 +225,19 @@ _Static_assert(sizeof(struct fl_area) % 64 == 0, "cells are aligned");
 
 struct fl_hello {
 	uint32_t version;
-	uint32_t forked;      /* 1: a forked child whose userfaultfd did not follow it; more: what
-				 FL_OP_FORKING said */
-	int32_t pid;	      /* as the program sees it */
+	uint32_t forked; /* 1: a forked child whose userfaultfd did not follow it; more: what
+			    FL_OP_FORKING said */
+	uint32_t pad;
 	uint32_t descriptors; /* FL_HELLO_ bits */
 	uint64_t doorbell, doorbell_size;
 	uint64_t program_break; /* 0: unknown */
 	uint64_t state;		/* the shim's page that forked children find empty */
 	struct fl_registers registers;
+};
+
+/* What begins the shim's page at fl_hello.state. The kernel empties it in forked children. */
+struct fl_state {
+	uint32_t slot; /* + 1: the one with FL_OP_FORKED; monitor reads */
 };
 
 struct fl_welcome {
@@ -233,7 +246,8 @@ struct fl_welcome {
 	int32_t status;
 	int32_t monitor_pid;
 	uint32_t descriptors; /* FL_HELLO_ bits */
-	char text[500];
+	uint32_t process;     /* its number */
+	char text[496];
 };
 
 #endif

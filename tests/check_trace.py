@@ -47,7 +47,8 @@ class Trace:
         self.session = self.end = None
         self.line_number = 0
         self.modules, self.stacks, self.regions, self.allocs = {}, {}, {}, {}
-        self.threads = {}
+        self.threads = {}  # by pid and tid
+        self.own_pids = {}  # what a process calls itself, by pid
         self.faults = []
         self.lost = self.lost_stacks = 0
         self.gone = []  # (ts, pid, start, end): pages that will be missing again
@@ -97,9 +98,12 @@ class Trace:
     def read_thread(self, line):
         if "name" not in line:
             self.complain(f"thread {line['tid']} has no name")
-        self.threads[line["tid"]] = line.get("name")
+        self.threads[line["pid"], line["tid"]] = line.get("name")
 
     def read_process(self, line):
+        self.own_pids[line["pid"]] = line.get("ns_pid", line["pid"])
+        if ("ns_pid" in line) != ("pid_ns" in line):
+            self.complain("one of ns_pid and pid_ns is missing")
         if line["event"] in ("exec", "exit"):
             self.gone.append((line["ts"], line["pid"], 0, 1 << 64))
 
@@ -174,7 +178,7 @@ class Trace:
             self.complain(f"the fault at {line['addr']} has a wrong offset in region {region}")
         if alloc and not self.within(alloc, addr):
             self.complain(f"the fault at {line['addr']} lies outside its allocation {alloc}")
-        line.update(at=addr, thread=self.threads.get(line["tid"]))
+        line.update(at=addr, thread=self.threads.get((line["pid"], line["tid"])))
         line["in"] = (region, dict(region) if region else None, alloc, stack)
         self.faults.append(line)
 
@@ -230,13 +234,14 @@ class Trace:
 class Symbols:
     """Where a module's file has its functions, by nm."""
 
-    def __init__(self):
+    def __init__(self, seen):
         self.files = {}
+        self.seen = seen  # where files are whose path is another mount namespace's
 
     def addresses(self, path, name):
         if path not in self.files:
             table = collections.defaultdict(set)
-            listing = subprocess.run(["nm", path], stdout=subprocess.PIPE, check=True, text=True)
+            listing = subprocess.run(["nm", self.seen.get(path, path)], stdout=subprocess.PIPE, check=True, text=True)
             for line in listing.stdout.splitlines():
                 words = line.split()
                 if len(words) == 3:
@@ -250,7 +255,7 @@ class Comparison:
 
     def __init__(self, trace, problems, options):
         self.trace, self.problems, self.options = trace, problems, options
-        self.symbols = Symbols()
+        self.symbols = Symbols(dict(pair.split("=") for pair in options.file))
         self.functions_of = {}  # stack id: names of the program's own frames
         self.truncated = 0
 
@@ -300,6 +305,8 @@ class Comparison:
                 continue  # Trace.read_fault knows when that may be
             if key in note and fault.get(key) != note[key]:
                 return f"{key} is {fault.get(key)}"
+        if self.trace.own_pids.get(fault["pid"]) != note["own_pid"]:
+            return f"it calls itself {self.trace.own_pids.get(fault['pid'])}"
         if note["exact"] and fault["at"] != note["at"]:
             return f"addr is {fault['addr']}"
         if "thread" in note and not self.options.any_name and fault["thread"] != note["thread"]:
@@ -406,6 +413,8 @@ def main():
     parser.add_argument("--any-name", action="store_true", help="thread names do not matter")
     parser.add_argument("--untraced", action="append", default=[], metavar="SOURCE",
                         help="memory of this source has no faults in the trace")
+    parser.add_argument("--file", action="append", default=[], metavar="PATH=HERE",
+                        help="a file that the program knew by another path")
     options = parser.parse_args()
 
     problems = Problems()

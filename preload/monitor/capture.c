@@ -53,7 +53,7 @@ ssize_t capture_read_file(const char *path, char *text, size_t size)
    inside a system call (proc_pid_syscall(5)). A thread with a signal to take does not sleep, and
    repeats its message until it is served. */
 static bool capture_by_proc(
-    struct process *p, uint64_t page, enum fault_kind kind, int32_t tid, struct capture *c)
+    struct process *p, uint64_t page, enum fault_kind kind, int32_t task, struct capture *c)
 {
 	char path[64], text[256];
 	const char *words[9];
@@ -61,7 +61,7 @@ static bool capture_by_proc(
 	unsigned looks = 0;
 	int count = 0;
 
-	snprintf(path, sizeof(path), "/proc/%d/syscall", tid);
+	snprintf(path, sizeof(path), "/proc/%d/syscall", task);
 	for (;;) { /* the message comes a moment before the thread sleeps */
 		if (capture_read_file(path, text, sizeof(text)) <= 0)
 			return false;
@@ -88,13 +88,13 @@ static bool capture_by_proc(
 }
 
 /* Whether the thread would run our handler now: the signal is caught and not blocked. */
-static bool takes_signal(int32_t tid)
+static bool takes_signal(int32_t task)
 {
 	char path[64], text[4096];
 	uint64_t blocked, caught, bit = UINT64_C(1) << (FL_CAPTURE_SIGNAL_NUMBER - 1);
 	const char *b, *c;
 
-	snprintf(path, sizeof(path), "/proc/%d/status", tid);
+	snprintf(path, sizeof(path), "/proc/%d/status", task);
 	if (capture_read_file(path, text, sizeof(text)) <= 0 || !(b = strstr(text, "\nSigBlk:")) ||
 	    !(c = strstr(text, "\nSigCgt:")) || sscanf(b + 8, "%" SCNx64, &blocked) != 1 ||
 	    sscanf(c + 8, "%" SCNx64, &caught) != 1)
@@ -122,24 +122,24 @@ static bool on_own_stack(struct thread *thread, uint64_t sp)
  * wait for us while we wait for its handler. A guard page is found by one of two looks that are
  * less than its size apart. The main thread's stack grows by itself.
  */
-static bool has_room(struct process *p, int32_t tid, uint64_t sp)
+static bool has_room(struct process *p, int32_t task, uint64_t sp)
 {
 	uint64_t half = (getauxval(AT_MINSIGSTKSZ) + FRAME_EXTRA) / 2;
 	uint8_t byte;
 
-	for (uint64_t at = sp - half; tid != p->pid && at >= sp - 2 * half; at -= half)
+	for (uint64_t at = sp - half; task != p->pid && at >= sp - 2 * half; at -= half)
 		if (remote_read(p, at, &byte, 1) != 1)
 			return false;
 	return true;
 }
 
 /* False when the thread waits again, or is stopped: it will not run the handler before we serve. */
-static bool is_running(int32_t tid)
+static bool is_running(int32_t task)
 {
 	char path[64], text[1024];
 	const char *end;
 
-	snprintf(path, sizeof(path), "/proc/%d/stat", tid);
+	snprintf(path, sizeof(path), "/proc/%d/stat", task);
 	if (capture_read_file(path, text, sizeof(text)) <= 0)
 		return false;
 	end = strrchr(text, ')'); /* the name before it may hold anything */
@@ -151,24 +151,25 @@ static bool is_running(int32_t tid)
  * is there (Linux commit dfa37dc3fc1f), and could turn the call into EINTR. A handler whose own
  * stack needs a page that only we can serve is not waited for.
  */
-static bool capture_by_signal(struct service *s, struct process *p, int32_t tid, struct capture *c)
+static bool capture_by_signal(
+    struct service *s, struct process *p, int32_t tid, int32_t task, struct capture *c)
 {
-	struct thread *thread = thread_slot(s, p->pid, tid);
+	struct thread *thread = thread_slot(s, p->pid, task);
 	siginfo_t info = {.si_signo = FL_CAPTURE_SIGNAL_NUMBER, .si_code = SI_QUEUE};
 	uint32_t order;
 	uint64_t until;
 
 	if (!thread || thread->signal_failures >= SIGNAL_FAILURES || !p->shared ||
 	    !on_own_stack(thread, c->registers.r[ARCH_SP]) ||
-	    !has_room(p, tid, c->registers.r[ARCH_SP]) || !takes_signal(tid))
+	    !has_room(p, task, c->registers.r[ARCH_SP]) || !takes_signal(task))
 		return false;
 	order = ++thread->signals % FL_CAPTURE_ORDERS;
 	info.si_ptr = (void *)(p->state + order);
-	if (syscall(SYS_rt_tgsigqueueinfo, p->pid, tid, FL_CAPTURE_SIGNAL_NUMBER, &info) < 0)
+	if (syscall(SYS_rt_tgsigqueueinfo, p->pid, task, FL_CAPTURE_SIGNAL_NUMBER, &info) < 0)
 		return false;
 	until = service_now() + SIGNAL_WAIT_NS;
 	for (unsigned looks = 1;; looks++) {
-		bool runs = looks % SIGNAL_SPIN || is_running(tid);
+		bool runs = looks % SIGNAL_SPIN || is_running(task);
 
 		if (request_take_captured(p, tid, order, &c->registers)) {
 			thread->signal_failures = 0;
@@ -185,9 +186,9 @@ static bool capture_by_signal(struct service *s, struct process *p, int32_t tid,
 
 /* Lets a thread that has stopped for us go on. A signal of its own that came first is delivered as
    it would have been. */
-static void let_go(int32_t tid, int status)
+static void let_go(int32_t task, int status)
 {
-	ptrace(PTRACE_DETACH, tid, NULL, status >> 16 ? 0L : (long)WSTOPSIG(status));
+	ptrace(PTRACE_DETACH, task, NULL, status >> 16 ? 0L : (long)WSTOPSIG(status));
 }
 
 void capture_let_go(struct service *s)
@@ -196,12 +197,12 @@ void capture_let_go(struct service *s)
 
 	for (size_t i = 0; i < s->seized_count; i++) {
 		int status = 0;
-		pid_t tid = waitpid(s->seized[i], &status, __WALL | WNOHANG);
+		pid_t task = waitpid(s->seized[i], &status, __WALL | WNOHANG);
 
-		if (tid == 0)
+		if (task == 0)
 			s->seized[left++] = s->seized[i];
-		else if (tid > 0 && WIFSTOPPED(status))
-			let_go(tid, status);
+		else if (task > 0 && WIFSTOPPED(status))
+			let_go(task, status);
 	}
 	s->seized_count = left;
 }
@@ -213,7 +214,7 @@ void capture_let_go(struct service *s)
  * see. Should it not stop, because a signal has led it into a system call that waits for a page, it
  * is let go later. A debugger that is at it already is left alone.
  */
-static bool capture_by_ptrace(struct service *s, int32_t tid, struct capture *c)
+static bool capture_by_ptrace(struct service *s, int32_t task, struct capture *c)
 {
 	struct user_regs_struct registers;
 	struct iovec part = {&registers, sizeof(registers)};
@@ -222,52 +223,77 @@ static bool capture_by_ptrace(struct service *s, int32_t tid, struct capture *c)
 	pid_t stopped;
 	bool got;
 
-	if (s->seized_count == SEIZED_MAX || ptrace(PTRACE_SEIZE, tid, NULL, NULL) < 0)
+	if (s->seized_count == SEIZED_MAX || ptrace(PTRACE_SEIZE, task, NULL, NULL) < 0)
 		return false;
-	ptrace(PTRACE_INTERRUPT, tid, NULL, NULL);
+	ptrace(PTRACE_INTERRUPT, task, NULL, NULL);
 	do
-		stopped = waitpid(tid, &status, __WALL | WNOHANG);
+		stopped = waitpid(task, &status, __WALL | WNOHANG);
 	while (stopped == 0 && service_now() < until);
 	if (stopped == 0)
-		s->seized[s->seized_count++] = tid;
+		s->seized[s->seized_count++] = task;
 	if (stopped <= 0 || !WIFSTOPPED(status))
 		return false;
-	got = ptrace(PTRACE_GETREGSET, tid, NT_PRSTATUS, &part) == 0;
+	got = ptrace(PTRACE_GETREGSET, task, NT_PRSTATUS, &part) == 0;
 	if (got)
 		arch_from_user(&c->registers, &registers);
-	let_go(tid, status);
+	let_go(task, status);
 	return got;
 }
 
 /* The sample of this very fault: the thread's last one; or, when a signal handler of the program
    has interrupted the wait and faulted elsewhere, an older one. */
 static const struct perf_sample *find_sample(
-    struct service *s, struct process *p, uint64_t address, int32_t tid)
+    struct service *s, struct process *p, uint64_t address, int32_t task)
 {
 	static struct perf_sample older;
-	struct thread *thread = thread_known(s, tid);
+	struct thread *thread = thread_known(s, task);
 	uint64_t page = address & ~(PAGE_BYTES - 1);
 
 	if (thread && thread->sampled && (thread->sample.addr & ~(PAGE_BYTES - 1)) == page)
 		return &thread->sample;
 	if (perf_find_sample(s->perf, p->pid, page, page + PAGE_BYTES, &older) &&
-	    older.tid == tid && (!thread || older.ts > thread->served_ns))
+	    older.tid == task && (!thread || older.ts > thread->served_ns))
 		return &older;
 	return NULL;
 }
 
+/*
+ * A child of vfork in a new PID namespace may call itself what its parent, which waits for it,
+ * calls itself in its own.
+ */
+static int32_t guest_of(struct service *s, struct process *p, int32_t tid, int32_t task)
+{
+	char path[64], text[256];
+	long call;
+
+	if (!s->nested || !task)
+		return 0;
+	snprintf(path, sizeof(path), "/proc/%d/syscall", task);
+	if (capture_read_file(path, text, sizeof(text)) <= 0)
+		return 0;
+	call = strtol(text, NULL, 10);
+	return call == SYS_vfork || call == SYS_clone || call == SYS_clone3
+		   ? namespace_find_guest(s, p, tid)
+		   : 0;
+}
+
 void capture_fault(struct service *s, struct process *p, uint64_t address, enum fault_kind kind,
-    int32_t tid, struct capture *c)
+    int32_t tid, int32_t task, struct capture *c)
 {
 	const struct perf_sample *sample;
+	int32_t guest;
 
-	*c = (struct capture){
+	*c = (struct capture){.task = task,
 	    .view = {.more = capture_read_more, .context = p, .extra = s->stack_extra}};
 	if (s->capture == FL_CAPTURE_NONE) {
 		c->ts = service_now();
 		return;
 	}
-	sample = s->perf ? find_sample(s, p, address, tid) : NULL;
+	sample = s->perf && task ? find_sample(s, p, address, task) : NULL;
+	if (!sample && (guest = guest_of(s, p, tid, task))) {
+		c->task = task = guest;
+		sample = s->perf ? find_sample(s, p, address, task) : NULL;
+	}
 	if (sample) {
 		c->ts = sample->ts;
 		c->sampled = true;
@@ -283,13 +309,13 @@ void capture_fault(struct service *s, struct process *p, uint64_t address, enum 
 
 		if (!c->ts)
 			c->ts = service_now();
-		if (!capture_by_proc(p, page, kind, tid, c))
+		if (!task || !capture_by_proc(p, page, kind, task, c))
 			return;
 		if (c->origin == ORIGIN_KERNEL)
 			return; /* a system call's own frame is simple, and perf may not sample it
 				 */
-		if ((s->capture != FL_CAPTURE_SIGNAL || !capture_by_signal(s, p, tid, c)) &&
-		    !capture_by_ptrace(s, tid, c))
+		if ((s->capture != FL_CAPTURE_SIGNAL || !capture_by_signal(s, p, tid, task, c)) &&
+		    !capture_by_ptrace(s, task, c))
 			c->registers.r[ARCH_SP] =
 			    0; /* just the innermost frame: nothing is guessed */
 	}

@@ -13,13 +13,14 @@ struct capture {
 	enum fault_origin origin;
 	uint64_t ts;
 	bool sampled;
+	int32_t task;  /* of the thread, as the monitor sees it */
 	bool outdated; /* the thread runs and has its page: the message is of a fault served already
 			*/
 };
 
 /* Before the page is served; by perf's sample, by a signal to the thread, or from /proc. */
 void capture_fault(struct service *s, struct process *p, uint64_t address, enum fault_kind kind,
-    int32_t tid, struct capture *c);
+    int32_t tid, int32_t task, struct capture *c);
 
 /* Goes on with what capture_fault could not finish: threads that stop late. */
 void capture_let_go(struct service *s);

@@ -39,11 +39,13 @@ enum process_event { PROCESS_START, PROCESS_FORK, PROCESS_EXEC, PROCESS_DETACH, 
 struct event_process {
 	struct event head;
 	int32_t pid, ppid;
-	uint32_t event;	   /* enum process_event */
-	int32_t status;	   /* exit status, -1: unknown */
-	int32_t signal;	   /* that ended it, 0: none or unknown */
-	uint32_t exe_size; /* bytes of exe in text, its NUL included; 0: left out */
-	uint32_t argc;	   /* command words, each NUL-terminated, after exe in text; 0: left out */
+	int32_t inner_pid;	/* as it sees itself, where that differs; else 0 */
+	uint32_t event;		/* enum process_event */
+	uint64_t pid_namespace; /* inode, with inner_pid; 0: unknown */
+	int32_t status;		/* exit status, -1: unknown */
+	int32_t signal;		/* that ended it, 0: none or unknown */
+	uint32_t exe_size;	/* bytes of exe in text, its NUL included; 0: left out */
+	uint32_t argc; /* command words, each NUL-terminated, after exe in text; 0: left out */
 	uint32_t text_size;
 	char text[];
 };
@@ -61,6 +63,7 @@ struct event_module {
 	uint64_t start, end; /* addresses mapped in the process */
 	uint64_t offset;     /* of `start` in the file, bytes */
 	int32_t root_pid;    /* a process whose /proc/PID/root the path is relative to */
+	int32_t file;	     /* 1 + a descriptor of the file, which stays open; 0: none */
 	uint32_t build_id_size;
 	uint8_t build_id[64];
 	uint32_t path_size; /* bytes, NUL included; "[vdso]" for the vdso */

@@ -309,16 +309,20 @@ bool fault_event_is_due(struct process *p, uint64_t doorbell_page)
 	return uffd_fill(p->uffd, UFFD_FILL_ZEROPAGE, doorbell_page, PAGE_BYTES, false) == -EAGAIN;
 }
 
-static void answer_doorbell(
-    struct service *s, struct process *p, uint64_t address, uint64_t flags, int32_t tid)
+static void answer_doorbell(struct service *s, struct process *p, uint64_t address, uint64_t flags,
+    int32_t tid, int32_t task)
 {
 	uint64_t page = address & ~(PAGE_BYTES - 1);
+	uint64_t number = (page - p->doorbell) / PAGE_BYTES;
 
 	if (fault_event_is_due(p, page)) {
 		put_off(s, p, address, flags, tid);
 		return;
 	}
-	request_handle(s, p, tid);
+	if (number < FL_DOORBELL_PAGES)
+		request_handle(s, p, tid, task);
+	else if (number - FL_DOORBELL_PAGES < FL_SLOTS)
+		request_handle_forked(s, p, (uint32_t)number - FL_DOORBELL_PAGES);
 	if (!region_protect_rest(p)) {
 		put_off(s, p, address, flags, tid); /* the answer is there, and waits */
 		return;
@@ -326,26 +330,29 @@ static void answer_doorbell(
 	uffd_wake(p->uffd, page, PAGE_BYTES);
 }
 
-/* A first fault tells which process a forked child is: its thread's group. */
-static int32_t group_of(int32_t tid)
+/* A page that says by itself who rings: a child that tells who it is. */
+static bool is_forked_doorbell(const struct process *p, uint64_t address)
 {
-	char path[64], text[1024];
-	const char *line;
-	int group = 0;
+	return address < p->doorbell_end &&
+	       address - p->doorbell >= (uint64_t)FL_DOORBELL_PAGES * PAGE_BYTES;
+}
 
-	snprintf(path, sizeof(path), "/proc/%d/status", tid);
-	if (capture_read_file(path, text, sizeof(text)) <= 0 || !(line = strstr(text, "\nTgid:")))
-		return 0;
-	return sscanf(line + 6, "%d", &group) == 1 ? group : 0;
+/* A first fault tells which process a forked child is. */
+static void identify(struct service *s, struct process *p, int32_t tid)
+{
+	int32_t pid = namespace_find_child(s, p, tid, FL_SLOTS);
+
+	if (pid)
+		process_identify(s, p, pid, service_now());
 }
 
 /*
  * A thread that is not asleep was interrupted by a signal of the program's own and will fault
  * again: better then than without registers. The wake makes sure that it does.
  */
-static bool ask_again(struct service *s, struct process *p, uint64_t address, int32_t tid)
+static bool ask_again(struct service *s, struct process *p, uint64_t address, int32_t task)
 {
-	struct thread *thread = thread_slot(s, p->pid, tid);
+	struct thread *thread = task ? thread_slot(s, p->pid, task) : NULL;
 
 	if (!thread || ++thread->retries % RETRIES_MAX == 0)
 		return false;
@@ -355,9 +362,9 @@ static bool ask_again(struct service *s, struct process *p, uint64_t address, in
 
 /* In --mode=write: a page that is read is there from now on, and waits for its first write. */
 static void serve_read(struct service *s, struct process *p, const struct interval *region,
-    uint64_t address, enum fault_kind kind, uint64_t flags, int32_t tid)
+    uint64_t address, enum fault_kind kind, uint64_t flags, int32_t tid, int32_t task)
 {
-	struct thread *thread = thread_known(s, tid);
+	struct thread *thread = thread_known(s, task);
 
 	if (serve(s, p, region, address, kind, false).error == -EAGAIN)
 		put_off(s, p, address, flags, tid);
@@ -377,12 +384,19 @@ void fault_handle(
 	struct served served;
 	struct capture c;
 	uint64_t stack = 0;
+	int32_t task;
 
+	if (is_forked_doorbell(p, address)) {
+		answer_doorbell(s, p, address, flags, tid, 0);
+		return;
+	}
 	if (!p->pid)
-		process_identify(s, p, group_of(tid), service_now());
-	p->last_tid = tid;
+		identify(s, p, tid);
+	task = thread_task(s, p, tid, true);
+	if (task)
+		p->last_task = task;
 	if (address - p->doorbell < p->doorbell_end - p->doorbell) {
-		answer_doorbell(s, p, address, flags, tid);
+		answer_doorbell(s, p, address, flags, tid, task);
 		return;
 	}
 	region = interval_find(&p->regions, address);
@@ -394,7 +408,7 @@ void fault_handle(
 		region = interval_find(&p->regions, address);
 	}
 	if (s->options.mode == FL_MODE_WRITE && !write) {
-		serve_read(s, p, region, address, kind, flags, tid);
+		serve_read(s, p, region, address, kind, flags, tid, task);
 		return;
 	}
 	/* The kernel tells of events when no fault is waiting to be told: a signal would make its
@@ -404,12 +418,13 @@ void fault_handle(
 		put_off(s, p, address, flags, tid);
 		return;
 	}
-	capture_fault(s, p, address, kind, tid, &c);
+	capture_fault(s, p, address, kind, tid, task, &c);
+	task = c.task;
 	if (c.outdated) {
 		uffd_wake(p->memory_uffd, address & ~(PAGE_BYTES - 1), PAGE_BYTES);
 		return;
 	}
-	if (s->capture != FL_CAPTURE_NONE && !c.has_registers && ask_again(s, p, address, tid))
+	if (s->capture != FL_CAPTURE_NONE && !c.has_registers && ask_again(s, p, address, task))
 		return;
 	if (c.has_registers) {
 		unwound =
@@ -432,7 +447,7 @@ void fault_handle(
 		put_off(s, p, address, flags, tid);
 		return;
 	}
-	thread = thread_get(s, p, tid, c.ts);
+	thread = task ? thread_get(s, p, tid, task, c.ts) : NULL;
 	if (thread) {
 		/* A sample of another page is of a fault whose message is still to come. */
 		if ((thread->sample.addr ^ address) < PAGE_BYTES)
@@ -496,7 +511,7 @@ void fault_self_served(struct service *s, struct process *p, const struct fl_rec
 			verify(s, p, &c.registers, &c.view);
 		stack = intern(s, p, c.ts);
 	}
-	thread_get(s, p, record->tid, c.ts);
+	thread_get(s, p, record->tid, 0, c.ts);
 	tell_fault(s, p, interval_find(&p->regions, record->address), record->address,
 	    FAULT_MISSING, record->write ? ACCESS_WRITE : ACCESS_READ, record->tid, &c, &served,
 	    stack);
@@ -560,7 +575,7 @@ void fault_native(struct service *s, struct process *p, const struct interval *r
 	struct capture c = {.ts = origin->ts};
 	struct served served = {.bytes = PAGE_BYTES, .how = SERVED_NATIVE};
 	uint64_t address = page, stack = origin->stack;
-	int32_t tid = origin->tid ? origin->tid : p->pid;
+	int32_t tid = origin->tid ? origin->tid : p->inner_pid, task = 0;
 
 	if (s->options.mode == FL_MODE_WRITE) {
 		if (is_zero_page)
@@ -582,9 +597,10 @@ void fault_native(struct service *s, struct process *p, const struct interval *r
 		c.ts = sample.ts > p->gone_ns ? sample.ts : p->gone_ns;
 		c.origin = sample.kernel ? ORIGIN_KERNEL : ORIGIN_USER;
 		address = sample.addr;
-		tid = sample.tid;
+		task = sample.tid;
+		tid = thread_tid(s, p->pid, task);
 	}
-	thread_get(s, p, tid, c.ts);
+	thread_get(s, p, tid, task, c.ts);
 	tell_fault(s, p, region, address, FAULT_MISSING, is_zero_page ? ACCESS_READ : ACCESS_WRITE,
 	    tid, &c, &served, stack);
 }
@@ -598,20 +614,25 @@ static void tell_sampled(struct service *s, const struct perf_sample *sample)
 	    .ts = sample->ts, .origin = sample->kernel ? ORIGIN_KERNEL : ORIGIN_USER};
 	struct served served = {.bytes = PAGE_BYTES, .how = SERVED_NATIVE};
 
+	int32_t tid;
+
 	if (!region || !(region->detail & REGION_NATIVE))
 		return;
-	thread_get(s, p, sample->tid, c.ts);
-	tell_fault(s, p, region, sample->addr, FAULT_MISSING, ACCESS_UNKNOWN, sample->tid, &c,
-	    &served, stack_of_sample(s, p, sample, false));
+	tid = thread_tid(s, p->pid, sample->tid);
+	thread_get(s, p, tid, sample->tid, c.ts);
+	tell_fault(s, p, region, sample->addr, FAULT_MISSING, ACCESS_UNKNOWN, tid, &c, &served,
+	    stack_of_sample(s, p, sample, false));
 }
 
 static void take_sample(void *context, const struct perf_sample *sample)
 {
 	struct service *s = context;
-	struct thread *thread = thread_slot(s, sample->pid, sample->tid);
+	struct thread *thread = thread_known(s, sample->tid);
 
 	if (s->has_native)
 		tell_sampled(s, sample);
+	if (!thread) /* a child of vfork stays with the process whose memory it uses */
+		thread = thread_slot(s, sample->pid, sample->tid);
 	if (!thread || sample->ts <= thread->sample.ts)
 		return;
 	memcpy(&thread->sample, sample, offsetof(struct perf_sample, stack) + sample->stack_size);

@@ -104,7 +104,9 @@ static int receive_hello(
 	if (got != (ssize_t)sizeof(*hello) || hello->version != FL_PROTOCOL_VERSION ||
 	    (d->doorbell < 0) != (hello->descriptors == FL_HELLO_NONE))
 		return -EPROTO;
-	return getsockopt(socket, SOL_SOCKET, SO_PEERCRED, peer, &size) < 0 ? -errno : 0;
+	if (getsockopt(socket, SOL_SOCKET, SO_PEERCRED, peer, &size) < 0)
+		return -errno;
+	return peer->pid > 0 ? 0 : -ESRCH; /* as we see it */
 }
 
 static void send_welcome(int socket, const struct fl_welcome *welcome, int fd)
@@ -230,7 +232,7 @@ static int prepare(struct service *s, const struct fl_hello *hello, const struct
 }
 
 static int attach(struct service *s, const struct fl_hello *hello, const struct ucred *peer,
-    struct descriptors *d, int *area_fd)
+    struct descriptors *d, int *area_fd, uint32_t *number)
 {
 	uint64_t features, ts = service_now();
 	struct shared_area *shared = NULL;
@@ -259,19 +261,21 @@ static int attach(struct service *s, const struct fl_hello *hello, const struct 
 		forking_free(forking);
 		return -ENOMEM;
 	}
+	*number = p->number;
+	p->confirmed = true;
 	p->shared = shared;
 	p->features = features;
 	p->doorbell = hello->doorbell;
 	p->doorbell_end = hello->doorbell + hello->doorbell_size;
 	p->state = hello->state;
 	p->program_break = hello->program_break;
-	thread_get(s, p, pid, ts);
+	thread_get(s, p, p->inner_pid, pid, ts);
 	if (forking)
 		forking_inherit(s, p, forking);
 	forking_free(forking);
 	if (!s->control.waiting)
-		region_add_mapped(
-		    s, p, REGION_MAPPED_PRIVATE, &(struct region_origin){.tid = pid, .ts = ts});
+		region_add_mapped(s, p, REGION_MAPPED_PRIVATE,
+		    &(struct region_origin){.tid = p->inner_pid, .ts = ts});
 	return 0;
 }
 
@@ -309,7 +313,7 @@ void hello_accept(struct service *s)
 	}
 	welcome.status = receive_hello(socket, &hello, &descriptors, &peer);
 	if (welcome.status == 0)
-		welcome.status = attach(s, &hello, &peer, &descriptors, &area_fd);
+		welcome.status = attach(s, &hello, &peer, &descriptors, &area_fd, &welcome.process);
 	if (welcome.status < 0 && welcome.status != -ECANCELED && welcome.status != -EAGAIN)
 		explain(&welcome, peer.pid, !s->attached_any);
 	device = welcome.status == -EAGAIN ? device_for(s, &peer) : -1;

@@ -211,6 +211,10 @@ static json_t *line_process(const struct event_process *event)
 	set_signed(&object, "pid", event->pid);
 	if (event->ppid)
 		set_signed(&object, "ppid", event->ppid);
+	if (event->inner_pid)
+		set_signed(&object, "ns_pid", event->inner_pid);
+	if (event->inner_pid)
+		set_some(&object, "pid_ns", event->pid_namespace);
 	set_string(&object, "event", WORD(process_words, event->event));
 	if (event->exe_size > 0) {
 		size = strnlen(text, (size_t)(end - text));

@@ -294,6 +294,14 @@ static int start(struct service *s, const struct arguments *a, char *path, char 
 	result = fl_options_from_environment(&s->options, environ, error, size);
 	if (result < 0)
 		return result;
+	result = namespace_mount_proc();
+	if (result < 0) {
+		snprintf(error, size,
+		    "/proc is not of the PID namespace that this runs in, and cannot be mounted "
+		    "(%s): mount it, as `unshare --mount-proc` does",
+		    strerror(-result));
+		return result;
+	}
 	result = take_user(s, a->preloaded, error, size);
 	if (result < 0)
 		return result;

@@ -152,6 +152,11 @@ const struct elf_segment *elf_file_segment(const struct elf_file *file, uint64_t
 	return found;
 }
 
+int elf_file_descriptor(const struct elf_file *file)
+{
+	return file->fd;
+}
+
 const uint8_t *elf_file_build_id(const struct elf_file *file, uint32_t *size)
 {
 	*size = file->build_id_size;

@@ -40,6 +40,9 @@ bool elf_file_read(struct elf_file *file, uint64_t address, void *to, size_t siz
 /* The segment that holds file offset `offset`, or NULL. */
 const struct elf_segment *elf_file_segment(const struct elf_file *file, uint64_t offset);
 
+/* A descriptor of the file, open as long as the file is kept; -1: it has none. */
+int elf_file_descriptor(const struct elf_file *file);
+
 const uint8_t *elf_file_build_id(const struct elf_file *file, uint32_t *size);
 
 /*

@@ -15,6 +15,7 @@
 
 struct known_module {
 	int32_t root_pid;
+	int descriptor; /* the service thread's, or -1 */
 	uint32_t build_id_size;
 	const char *path; /* behind the build-id */
 	uint8_t build_id[];
@@ -86,6 +87,7 @@ int names_add_module(struct names *names, const struct event_module *event)
 	if (!module)
 		return -ENOMEM;
 	module->root_pid = event->root_pid;
+	module->descriptor = event->file - 1;
 	module->build_id_size = id_size;
 	memcpy(module->build_id, event->build_id, id_size);
 	path = (char *)module->build_id + id_size;
@@ -118,7 +120,8 @@ const char *names_of_frame(struct names *names, const struct event_stack *stack,
 	} else if (frame->module < names->capacity && names->modules[frame->module]) {
 		module = names->modules[frame->module];
 		name = symbols_of_file(names->symbols, module->path, module->root_pid,
-		    module->build_id, module->build_id_size, frame->offset - back, &offset);
+		    module->descriptor, module->build_id, module->build_id_size,
+		    frame->offset - back, &offset);
 	}
 	if (name)
 		*symbol_offset = offset + back;

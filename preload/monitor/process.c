@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* process.c: the traced processes and their threads, from start to end. */
+/* process.c: the traced processes, from start to end. */
 #include "control.h"
 #include "rights.h"
 
@@ -33,6 +33,14 @@ bool process_has_ended(const struct process *p)
 	return p->pidfd >= 0 && poll(&end, 1, 0) > 0;
 }
 
+struct process *process_by_number(struct service *s, uint32_t number)
+{
+	for (struct process *p = s->processes; p; p = p->next)
+		if (p->number == number && !p->dead)
+			return p;
+	return NULL;
+}
+
 static void watch_end(struct service *s, struct process *p)
 {
 	p->pidfd = (int)syscall(SYS_pidfd_open, p->pid, 0);
@@ -51,6 +59,7 @@ static struct process *process_add(struct service *s, int uffd)
 	p->next = s->processes;
 	s->processes = p;
 	s->live_count++;
+	p->number = ++s->last_number;
 	s->process_count++;
 	s->attached_any = true;
 	service_watch(s, uffd, (uint64_t)p);
@@ -64,9 +73,29 @@ struct process *process_create(struct service *s, int32_t pid, int uffd)
 	if (!p)
 		return NULL;
 	p->pid = pid;
+	namespace_enter(s, p);
 	p->space = space_create();
 	watch_end(s, p);
 	return p;
+}
+
+/* The one birth that this child can be. */
+static void take_birth(struct service *s, struct process *child, uint64_t ts)
+{
+	int32_t pid = 0;
+
+	for (uint32_t i = 0; i < BIRTHS_MAX; i++) {
+		if (!s->births[i].pid || s->births[i].parent != child->ppid)
+			continue;
+		if (pid)
+			return;
+		if (!process_by_pid(s, s->births[i].pid) &&
+		    namespace_is_copy(child, s->births[i].pid))
+			pid = s->births[i].pid;
+		s->births[i].pid = 0;
+	}
+	if (pid)
+		process_identify(s, child, pid, ts);
 }
 
 struct process *process_fork(struct service *s, struct process *parent, int uffd, uint64_t ts)
@@ -88,22 +117,66 @@ struct process *process_fork(struct service *s, struct process *parent, int uffd
 	p->space = space_share(parent->space);
 	region_inherit(s, p, &parent->regions, &parent->allocations);
 	p->begin_due = s->control.waiting;
+	take_birth(s, p, ts);
 	return p;
+}
+
+/*
+ * perf tells of a birth when the kernel has waited for its EVENT_FORK to be read, so perhaps before
+ * that is handled. Which child belongs to which of several births only the child can tell.
+ */
+void process_born(struct service *s, int32_t pid, int32_t parent, uint64_t ts)
+{
+	struct process *child = NULL;
+
+	if (process_by_pid(s, pid))
+		return;
+	for (struct process *p = s->processes; p; p = p->next)
+		if (!p->dead && !p->pid && p->ppid == parent) {
+			if (child)
+				return;
+			child = p;
+		}
+	if (!child) {
+		s->births[s->next_birth].pid = pid;
+		s->births[s->next_birth].parent = parent;
+		s->next_birth = (s->next_birth + 1) % BIRTHS_MAX;
+	} else if (namespace_is_copy(child, pid)) {
+		process_identify(s, child, pid, ts);
+	}
+}
+
+static void set_pid(struct service *s, struct process *p, int32_t pid)
+{
+	p->pid = pid;
+	if (p->pidfd >= 0)
+		close(p->pidfd);
+	p->pidfd = -1;
+	p->nested = false;
+	p->pid_namespace = 0;
+	if (!pid)
+		return;
+	namespace_enter(s, p);
+	watch_end(s, p);
 }
 
 void process_identify(struct service *s, struct process *p, int32_t pid, uint64_t ts)
 {
-	struct process *before;
+	struct process *other;
 
 	if (p->pid == pid)
 		return;
-	before = process_by_pid(s, pid);
-	if (before && process_has_ended(before)) /* numbers are used again */
-		process_exited(s, before, ts);
-	p->pid = pid;
-	if (p->pidfd >= 0)
-		close(p->pidfd);
-	watch_end(s, p);
+	other = process_by_pid(s, pid);
+	if (other && process_has_ended(other)) { /* numbers are used again */
+		process_exited(s, other, ts);
+	} else if (other) { /* two were taken for each other; each has its line */
+		bool announced = p->announced;
+
+		p->announced = other->announced;
+		other->announced = announced;
+		set_pid(s, other, p->pid);
+	}
+	set_pid(s, p, pid);
 	if (!p->announced)
 		process_tell(s, p, PROCESS_FORK, ts);
 	if (p->begin_due && !s->control.waiting)
@@ -132,7 +205,7 @@ void process_reset(struct service *s, struct process *p, enum region_end_reason 
 	p->shared = NULL;
 	process_close_uffds(p);
 	p->late_count = p->pending_count = p->parked_count = 0;
-	p->last_tid = 0;
+	p->last_task = 0;
 	p->leader_ended = p->without_memory = false;
 }
 
@@ -223,6 +296,8 @@ void process_tell(struct service *s, struct process *p, enum process_event kind,
 	event = writer_reserve(s->writer, EVENT_PROCESS, sizeof(*event) + text_size, ts);
 	event->pid = p->pid;
 	event->ppid = p->ppid;
+	event->inner_pid = p->nested ? p->inner_pid : 0;
+	event->pid_namespace = p->pid_namespace;
 	event->event = kind;
 	event->status = -1;
 	event->signal = 0;
@@ -256,6 +331,7 @@ void process_tell_module(void *context, pid_t pid, const struct space_module *mo
 	event->end = module->end;
 	event->offset = module->offset;
 	event->build_id_size = 0;
+	event->file = module->file ? elf_file_descriptor(module->file) + 1 : 0;
 	if (module->file) {
 		build_id = elf_file_build_id(module->file, &event->build_id_size);
 		memcpy(event->build_id, build_id, event->build_id_size);
@@ -287,7 +363,8 @@ void process_exited(struct service *s, struct process *p, uint64_t ts)
 	if (p->exec_pending)
 		process_tell(s, p, PROCESS_DETACH, ts);
 	region_end_all(s, p, REGION_END_EXIT, ts);
-	process_tell(s, p, PROCESS_EXIT, ts);
+	if (p->pid)
+		process_tell(s, p, PROCESS_EXIT, ts);
 	p->dead = true;
 	s->live_count--;
 	process_close_uffds(p);
@@ -295,24 +372,15 @@ void process_exited(struct service *s, struct process *p, uint64_t ts)
 		close(p->pidfd);
 	p->pidfd = -1;
 	for (uint32_t i = 0; i < FL_SLOTS && p->shared; i++) {
-		/* What a killed thread had claimed. */
+		/* What a killed thread had claimed, perhaps before it had a number. */
 		struct fl_slot *slot = &p->shared->area->slots[i];
+		bool early = !slot->process && !p->nested && slot->tid == p->pid;
 
 		if (__atomic_load_n(&slot->state, __ATOMIC_ACQUIRE) != FL_SLOT_FREE &&
-		    slot->pid == p->pid)
+		    (slot->process == p->number || early))
 			__atomic_store_n(&slot->state, FL_SLOT_FREE, __ATOMIC_RELEASE);
 	}
-	for (uint32_t bucket = 0; bucket < THREAD_BUCKETS; bucket++)
-		for (struct thread **at = &s->threads[bucket]; *at;) {
-			struct thread *thread = *at;
-
-			if (thread->pid == p->pid) {
-				*at = thread->next;
-				free(thread);
-			} else {
-				at = &thread->next;
-			}
-		}
+	thread_forget_all(s, p);
 }
 
 /* True when the memory that a userfaultfd was opened for is no more. */
@@ -376,89 +444,4 @@ void shared_area_release(struct shared_area *shared)
 		return;
 	munmap(shared->area, sizeof(*shared->area));
 	free(shared);
-}
-
-/* ---- threads ---- */
-
-struct thread *thread_known(struct service *s, int32_t tid)
-{
-	struct thread *thread = s->threads[(uint32_t)tid % THREAD_BUCKETS];
-
-	while (thread && thread->tid != tid)
-		thread = thread->next;
-	return thread;
-}
-
-static void tell_thread(struct service *s, const struct thread *thread, uint64_t ts)
-{
-	struct event_thread *event = writer_reserve(s->writer, EVENT_THREAD, sizeof(*event), ts);
-
-	event->pid = thread->pid;
-	event->tid = thread->tid;
-	memcpy(event->name, thread->name, sizeof(event->name));
-	writer_commit(s->writer);
-}
-
-struct thread *thread_slot(struct service *s, int32_t pid, int32_t tid)
-{
-	struct thread *thread = thread_known(s, tid);
-
-	if (thread && thread->pid == pid)
-		return thread;
-	if (thread) /* the number was another process's */
-		thread_forget(s, tid);
-	thread = calloc(1, sizeof(*thread));
-	if (!thread)
-		return NULL;
-	thread->tid = tid;
-	thread->pid = pid;
-	thread->next = s->threads[(uint32_t)tid % THREAD_BUCKETS];
-	s->threads[(uint32_t)tid % THREAD_BUCKETS] = thread;
-	return thread;
-}
-
-struct thread *thread_get(struct service *s, struct process *p, int32_t tid, uint64_t ts)
-{
-	struct thread *thread = thread_slot(s, p->pid, tid);
-	char file[64];
-	ssize_t got;
-
-	if (!thread || thread->told)
-		return thread;
-	snprintf(file, sizeof(file), "task/%d/comm", tid);
-	got = read_file(p->pid, file, thread->name, sizeof(thread->name) - 1);
-	if (got <= 0) /* a child of vfork: a process of its own in this memory */
-		got = read_file(tid, "comm", thread->name, sizeof(thread->name) - 1);
-	if (got <= 0)
-		return thread; /* it has ended: what it left behind is read only now */
-	thread->name[got] = '\0';
-	thread->name[strcspn(thread->name, "\n")] = '\0';
-	thread->told = true;
-	tell_thread(s, thread, ts);
-	return thread;
-}
-
-void thread_named(struct service *s, int32_t pid, int32_t tid, const char *name, uint64_t ts)
-{
-	struct thread *thread = thread_known(s, tid);
-
-	if (!thread || !thread->told || thread->pid != pid || strncmp(thread->name, name, 15) == 0)
-		return;
-	memset(thread->name, 0, sizeof(thread->name));
-	memcpy(thread->name, name, strnlen(name, sizeof(thread->name) - 1));
-	tell_thread(s, thread, ts);
-}
-
-void thread_forget(struct service *s, int32_t tid)
-{
-	struct thread **at = &s->threads[(uint32_t)tid % THREAD_BUCKETS];
-
-	while (*at && (*at)->tid != tid)
-		at = &(*at)->next;
-	if (*at) {
-		struct thread *thread = *at;
-
-		*at = thread->next;
-		free(thread);
-	}
 }

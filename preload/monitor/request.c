@@ -217,7 +217,27 @@ static void do_stack(struct service *s, struct process *p, const struct fl_slot 
 	region_cut(s, p, start, end - start, REGION_END_UNMAP, ts);
 }
 
-static int64_t handle(struct service *s, struct process *p, const struct fl_slot *slot)
+/*
+ * A forked child tells what it calls itself. perf may have told before which one it is; in a PID
+ * namespace of its own only /proc can say who that is.
+ */
+static int64_t do_forked(
+    struct service *s, struct process *p, const struct fl_slot *slot, uint32_t index, uint64_t ts)
+{
+	int32_t inner = (int32_t)slot->argument[0], pid;
+
+	if (!p->pid || p->inner_pid != inner || (p->nested && !namespace_asks(p, p->pid, index))) {
+		pid = namespace_find_child(s, p, inner, index);
+		if (pid)
+			process_identify(s, p, pid, ts);
+	}
+	p->confirmed = true;
+	thread_get(s, p, slot->tid, 0, ts);
+	return p->number;
+}
+
+static int64_t handle(
+    struct service *s, struct process *p, const struct fl_slot *slot, int32_t task)
 {
 	uint64_t ts = service_now();
 	struct region_origin origin;
@@ -226,11 +246,8 @@ static int64_t handle(struct service *s, struct process *p, const struct fl_slot
 		return 0;
 	ring_drain_all(s, p);
 	if (slot->op != FL_OP_DRAIN)
-		thread_get(s, p, slot->tid, ts);
+		thread_get(s, p, slot->tid, task, ts);
 	switch (slot->op) {
-	case FL_OP_FORKED:
-		process_identify(s, p, slot->pid, ts);
-		return 0;
 	case FL_OP_FORKING:
 		return forking_keep(s, p);
 	case FL_OP_NOT_FORKED:
@@ -273,18 +290,30 @@ static int64_t handle(struct service *s, struct process *p, const struct fl_slot
 	}
 }
 
-void request_handle(struct service *s, struct process *p, int32_t tid)
+void request_handle(struct service *s, struct process *p, int32_t tid, int32_t task)
 {
 	for (uint32_t i = 0; p->shared && i < FL_SLOTS; i++) {
 		/* Shims begin to look at a place that depends on the thread. */
 		struct fl_slot *slot = &p->shared->area->slots[((uint32_t)tid + i) % FL_SLOTS];
 
 		if (__atomic_load_n(&slot->state, __ATOMIC_ACQUIRE) != FL_SLOT_READY ||
-		    slot->tid != tid)
+		    slot->process != p->number || slot->tid != tid)
 			continue;
-		slot->result = handle(s, p, slot);
+		slot->result = handle(s, p, slot, task);
 		__atomic_store_n(&slot->state, FL_SLOT_DONE, __ATOMIC_RELEASE);
 	}
+}
+
+void request_handle_forked(struct service *s, struct process *p, uint32_t index)
+{
+	struct fl_slot *slot = p->shared ? &p->shared->area->slots[index] : NULL;
+
+	if (!slot || __atomic_load_n(&slot->state, __ATOMIC_ACQUIRE) != FL_SLOT_READY ||
+	    slot->op != FL_OP_FORKED)
+		return;
+	slot->result = do_forked(s, p, slot, index, service_now());
+	slot->process = p->number; /* whose it is, should it be killed now */
+	__atomic_store_n(&slot->state, FL_SLOT_DONE, __ATOMIC_RELEASE);
 }
 
 bool request_is_replacing(const struct process *p, uint64_t start, uint64_t size)
@@ -293,7 +322,7 @@ bool request_is_replacing(const struct process *p, uint64_t start, uint64_t size
 		const struct fl_slot *slot = &p->shared->area->slots[i];
 
 		if (__atomic_load_n(&slot->state, __ATOMIC_ACQUIRE) == FL_SLOT_ANNOUNCED &&
-		    slot->op == FL_OP_REPLACE && slot->pid == p->pid &&
+		    slot->op == FL_OP_REPLACE && slot->process == p->number &&
 		    slot->argument[0] <= start &&
 		    start + size <= slot->argument[0] + slot->argument[1] + PAGE_BYTES)
 			return true;
@@ -302,7 +331,7 @@ bool request_is_replacing(const struct process *p, uint64_t start, uint64_t size
 }
 
 bool request_take_captured(
-    struct process *p, int32_t tid, uint32_t order, struct registers *registers)
+    const struct process *p, int32_t tid, uint32_t order, struct registers *registers)
 {
 	bool taken = false;
 
@@ -310,7 +339,7 @@ bool request_take_captured(
 		struct fl_slot *slot = &p->shared->area->slots[i];
 
 		if (__atomic_load_n(&slot->state, __ATOMIC_ACQUIRE) != FL_SLOT_CAPTURED ||
-		    slot->tid != tid)
+		    slot->process != p->number || slot->tid != tid)
 			continue;
 		if (slot->argument[0] == order) {
 			arch_from_shim(registers, &slot->registers);
@@ -330,7 +359,7 @@ void request_freed(struct service *s, struct process *p, int32_t tid, uint64_t a
 
 	if (!allocation || allocation->start != address || allocation->base > ts)
 		return; /* allocated before tracing, or below the threshold, or again since */
-	thread_get(s, p, tid, ts);
+	thread_get(s, p, tid, 0, ts);
 	event = writer_reserve(s->writer, EVENT_FREE, sizeof(*event), ts);
 	event->pid = p->pid;
 	event->tid = tid;
@@ -341,7 +370,7 @@ void request_freed(struct service *s, struct process *p, int32_t tid, uint64_t a
 
 static void take_cell(struct service *s, const struct fl_cell *cell)
 {
-	struct process *p = process_by_pid(s, cell->pid);
+	struct process *p = process_by_number(s, cell->process);
 
 	if (!p)
 		return;

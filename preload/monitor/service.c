@@ -102,23 +102,13 @@ void service_cover(struct service *s, int32_t pid)
 static void on_forked(void *context, int32_t pid, int32_t ppid, int32_t tid, uint64_t ts)
 {
 	struct service *s = context;
-	struct process *child = NULL;
 
 	(void)tid;
 	if (pid == ppid) /* a thread */
 		return;
 	if (!covered_find(s, pid))
 		covered_add(s, pid);
-	/* When just one child of this parent is nameless, this is it. */
-	for (struct process *p = s->processes; p; p = p->next) {
-		if (p->dead || p->pid || p->ppid != ppid)
-			continue;
-		if (child)
-			return;
-		child = p;
-	}
-	if (child)
-		process_identify(s, child, pid, ts);
+	process_born(s, pid, ppid, ts);
 }
 
 static void on_exited(void *context, int32_t pid, int32_t tid, uint64_t ts)
@@ -396,7 +386,7 @@ static void register_late(struct service *s, struct process *p, uint64_t now)
 		const struct late_mapping *late = &p->late[i];
 		const struct perf_mapping *m = &late->mapping;
 		struct region_origin origin = {.source = FL_SOURCE_LATE,
-		    .tid = late->tid,
+		    .tid = thread_tid(s, p->pid, late->tid),
 		    .prot = (int)m->prot,
 		    .flags = -1,
 		    .ts = now,

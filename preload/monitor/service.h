@@ -61,10 +61,15 @@ struct parked {
 
 struct process {
 	struct process *next;
-	int32_t pid; /* 0: a forked child that has not shown itself */
-	int32_t ppid;
-	int32_t last_tid;  /* the thread that faulted last */
-	bool leader_ended; /* its main thread has, but not the process */
+	uint32_t number;	/* by which its shim names it */
+	int32_t pid;		/* 0: a forked child that has not shown itself */
+	int32_t ppid;		/* both as the monitor sees them */
+	int32_t inner_pid;	/* as the program sees it */
+	uint64_t pid_namespace; /* its inode when it is not the monitor's own, or 0 */
+	bool nested;		/* it is not the monitor's own */
+	bool confirmed;		/* it has told itself which process it is */
+	int32_t last_task;	/* the thread that faulted last, as the monitor sees it */
+	bool leader_ended;	/* its main thread has, but not the process */
 	int uffd, pidfd;
 	int memory_uffd;     /* of its regions: uffd, or with --mode=sigbus another */
 	bool dead;	     /* to be freed after this round */
@@ -99,11 +104,14 @@ enum region_detail {
 };
 
 struct thread {
-	struct thread *next; /* in its hash bucket */
-	int32_t tid, pid;
-	bool told;			   /* its thread line is written */
-	bool sampled;			   /* sample is of a fault that was not served yet */
-	uint64_t served_ns;		   /* when its last fault was served */
+	struct thread *next; /* in its hash bucket, by task */
+	struct thread *next_inner;
+	int32_t task;	    /* as the monitor sees it */
+	int32_t tid;	    /* as the program sees it; 0: not known yet */
+	int32_t pid;	    /* of the process whose memory it uses, as the monitor sees it */
+	bool told;	    /* its thread line is written */
+	bool sampled;	    /* sample is of a fault that was not served yet */
+	uint64_t served_ns; /* when its last fault was served */
 	uint32_t signal_failures, signals; /* --capture=signal: unanswered in a row, sent */
 	uint64_t home_sp;		   /* --capture=signal: where its own stack is */
 	uint32_t retries; /* --capture=signal: of the fault that could not be captured yet */
@@ -111,6 +119,7 @@ struct thread {
 	struct perf_sample sample;
 };
 #define THREAD_BUCKETS	 1024u
+#define BIRTHS_MAX	 64u
 #define STACK_COPY_BYTES (256u << 10)
 #define SEIZED_MAX	 16u
 
@@ -147,13 +156,20 @@ struct service {
 	uint32_t next_forking;
 	uint64_t features;	/* of userfaultfd, that are asked for */
 	uint32_t process_count; /* that were ever traced */
+	uint32_t last_number;	/* that a process got */
 	uint32_t live_count;
 	uint64_t next_region, next_allocation;
 	uint64_t start_ns;
 	uint64_t stacks_lost; /* to be told with a lost line */
-	int32_t *covered;     /* processes that perf samples */
+	struct {
+		int32_t pid, parent;
+	} births[BIRTHS_MAX]; /* told by perf, and by no userfaultfd yet */
+	uint32_t next_birth;
+	int32_t *covered; /* processes that perf samples */
 	size_t covered_count, covered_room;
 	struct thread *threads[THREAD_BUCKETS];
+	struct thread *inner[THREAD_BUCKETS]; /* whose tid is not their task: by both pid and tid */
+	bool nested; /* some thread ran in another PID namespace than the monitor */
 	struct unwound unwound;
 	uint8_t *stack_copy;  /* STACK_COPY_BYTES: a stack to be unwound after the thread woke */
 	uint8_t *stack_extra; /* STACK_EXTRA_BYTES: what lies above perf's sample */
@@ -167,12 +183,13 @@ uint64_t service_now(void);
 /* ---- process.c ---- */
 
 struct process *process_by_pid(struct service *s, int32_t pid);
+struct process *process_by_number(struct service *s, uint32_t number);
 
 /* By what number /proc and process_vm_readv(2) reach its memory: a main thread that has ended,
    while others go on, has none any more. */
 static inline int32_t process_memory(const struct process *p)
 {
-	return p->leader_ended && p->last_tid ? p->last_tid : p->pid;
+	return p->leader_ended && p->last_task ? p->last_task : p->pid;
 }
 
 /* A new process with its userfaultfd (owned from now on). NULL when there is no memory. */
@@ -193,7 +210,10 @@ void process_look_for_memory(struct service *s);
 /* The child of EVENT_FORK: inherits regions, modules, area. */
 struct process *process_fork(struct service *s, struct process *parent, int uffd, uint64_t ts);
 
-/* Gives a forked child its pid, once it is known. */
+/* A process was born, as perf tells: the child of EVENT_FORK, or one that is still to come. */
+void process_born(struct service *s, int32_t pid, int32_t parent, uint64_t ts);
+
+/* Gives a forked child its pid, once it is known: what the monitor calls it. */
 void process_identify(struct service *s, struct process *p, int32_t pid, uint64_t ts);
 
 /* Forgets the memory of the image before exec. */
@@ -211,13 +231,52 @@ void process_close_uffds(struct process *p);
 void process_exited(struct service *s, struct process *p, uint64_t ts);
 void process_free_dead(struct service *s);
 
-/* A thread that appears in the trace: its line is written first. */
-struct thread *thread_get(struct service *s, struct process *p, int32_t tid, uint64_t ts);
+/* ---- thread.c: a `tid` is as the program sees it, a `task` as the monitor and perf do ---- */
+
+/* A thread that appears in the trace: its line is written first. `task`: 0 when it is not known. */
+struct thread *thread_get(
+    struct service *s, struct process *p, int32_t tid, int32_t task, uint64_t ts);
 /* The thread's own bookkeeping, without a line in the trace. NULL when there is no memory. */
-struct thread *thread_slot(struct service *s, int32_t pid, int32_t tid);
-struct thread *thread_known(struct service *s, int32_t tid);
-void thread_named(struct service *s, int32_t pid, int32_t tid, const char *name, uint64_t ts);
-void thread_forget(struct service *s, int32_t tid);
+struct thread *thread_slot(struct service *s, int32_t pid, int32_t task);
+struct thread *thread_known(struct service *s, int32_t task);
+void thread_named(struct service *s, int32_t pid, int32_t task, const char *name, uint64_t ts);
+void thread_forget(struct service *s, int32_t task);
+void thread_forget_all(struct service *s, const struct process *p);
+
+/*
+ * What the monitor calls the thread that the program calls `tid`: a thread of the process, or a
+ * child of vfork that runs in its memory. `waits`: it certainly lives, for it waits for us. 0 when
+ * it cannot be told.
+ */
+int32_t thread_task(struct service *s, struct process *p, int32_t tid, bool waits);
+
+/* What a thread of process `pid` calls itself. */
+int32_t thread_tid(struct service *s, int32_t pid, int32_t task);
+
+/* ---- namespace.c ---- */
+
+/* The process or thread `task` as it sees itself, and in how many PID namespaces, from ours down,
+   it has a number. 0 when there is none. */
+int32_t namespace_inner(int32_t task, uint32_t *depth);
+
+/* Once the pid of a process is known: where it lives. */
+void namespace_enter(struct service *s, struct process *p);
+
+/* Whether process `pid` has a copy of the memory of which `p`, a forked child, has one. */
+bool namespace_is_copy(const struct process *p, int32_t pid);
+
+/* Whether it is process `pid` that asks in this slot. */
+bool namespace_asks(const struct process *p, int32_t pid, uint32_t slot);
+
+/* Which process a forked child is that calls itself `inner`, or 0. `slot`: that it asks in, or
+   FL_SLOTS. */
+int32_t namespace_find_child(struct service *s, struct process *p, int32_t inner, uint32_t slot);
+
+/* A child of vfork in the memory of `p`, that calls itself `inner`, or 0. */
+int32_t namespace_find_guest(struct service *s, const struct process *p, int32_t inner);
+
+/* Makes /proc show processes by the numbers that the monitor itself uses. 0 or negative errno. */
+int namespace_mount_proc(void);
 
 void shared_area_release(struct shared_area *shared);
 
@@ -336,8 +395,10 @@ uint64_t fault_request_stack(
 /* A malloc arena at `base` needs no word of the shim's any more. */
 void request_know_arena(struct process *p, uint64_t base);
 
-/* Answers what thread `tid` asks. */
-void request_handle(struct service *s, struct process *p, int32_t tid);
+/* Answers what thread `tid` asks, which the monitor calls `task`. */
+void request_handle(struct service *s, struct process *p, int32_t tid, int32_t task);
+/* Answers a forked child that has no number yet, and asks in this slot. */
+void request_handle_forked(struct service *s, struct process *p, uint32_t slot);
 /* The allocation at `address` was given to free. */
 void request_freed(
     struct service *s, struct process *p, int32_t tid, uint64_t address, uint64_t ts);
@@ -349,7 +410,7 @@ bool request_is_replacing(const struct process *p, uint64_t start, uint64_t size
 /* Takes the registers that the handler of --capture=signal left for `tid` at signal number `order`;
    what it left at earlier ones is of faults that were served without waiting for it. */
 bool request_take_captured(
-    struct process *p, int32_t tid, uint32_t order, struct registers *registers);
+    const struct process *p, int32_t tid, uint32_t order, struct registers *registers);
 
 /* ---- forking.c ---- */
 

@@ -139,16 +139,23 @@ static struct file *file_of_key(
 	return file;
 }
 
-/* Opens a regular file at `path` as the process sees it, else as we do. -1: neither. */
-static int open_file(
-    char *seen, size_t seen_size, const char *path, pid_t root_pid, struct stat *status)
+/*
+ * Opens the regular file again that is open as `descriptor`, wherever its name leads now, or the
+ * one at `path` as the process sees it, else as we do. -1: none of them.
+ */
+static int open_file(char *seen, size_t seen_size, const char *path, pid_t root_pid, int descriptor,
+    struct stat *status)
 {
 	/* The path may lead to anything by now: a FIFO must not stop us. */
 	const int flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
 	int fd = -1;
 
-	if (root_pid > 0 &&
-	    snprintf(seen, seen_size, "/proc/%d/root%s", root_pid, path) < (int)seen_size)
+	if (descriptor >= 0)
+		fd = dup(descriptor);
+	if (fd >= 0) /* separate debug files lie beside its name */
+		snprintf(seen, seen_size, "/proc/%d/root%s", root_pid, path);
+	else if (root_pid > 0 &&
+		 snprintf(seen, seen_size, "/proc/%d/root%s", root_pid, path) < (int)seen_size)
 		fd = open(seen, flags);
 	if (fd < 0 && snprintf(seen, seen_size, "%s", path) < (int)seen_size)
 		fd = open(seen, flags);
@@ -168,15 +175,15 @@ static bool same_identity(const struct identity *identity, const struct stat *st
 }
 
 /* Reads the file's table unless it is the one that was read before. */
-static void load(struct file *file, const char *path, pid_t root_pid, const uint8_t *build_id,
-    uint32_t build_id_size)
+static void load(struct file *file, const char *path, pid_t root_pid, int descriptor,
+    const uint8_t *build_id, uint32_t build_id_size)
 {
 	char seen[PATH_MAX + 64], debug_path[128] = ":.debug:/usr/lib/debug";
 	struct stat status;
 	int fd;
 
 	file->root_pid = root_pid;
-	fd = open_file(seen, sizeof(seen), path, root_pid, &status);
+	fd = open_file(seen, sizeof(seen), path, root_pid, descriptor, &status);
 	if (fd < 0)
 		return;
 	if (file->by_path) {
@@ -196,7 +203,8 @@ out:
 }
 
 const char *symbols_of_file(struct symbols *symbols, const char *path, pid_t root_pid,
-    const uint8_t *build_id, uint32_t build_id_size, uint64_t offset, uint64_t *symbol_offset)
+    int descriptor, const uint8_t *build_id, uint32_t build_id_size, uint64_t offset,
+    uint64_t *symbol_offset)
 {
 	const struct symbol_table *table;
 	struct file *file;
@@ -215,7 +223,7 @@ const char *symbols_of_file(struct symbols *symbols, const char *path, pid_t roo
 			return NULL;
 		/* A build-id says it all once the file was found; a path only within a process. */
 		if (file->root_pid != root_pid && (file->by_path || !file->table))
-			load(file, path, root_pid, build_id, build_id_size);
+			load(file, path, root_pid, descriptor, build_id, build_id_size);
 		table = file->table;
 	}
 	return table ? symbol_table_find(table, offset, symbol_offset) : NULL;

@@ -16,12 +16,14 @@ struct symbols *symbols_create(void);
 void symbols_destroy(struct symbols *symbols);
 
 /*
- * The function that holds `offset` (an ELF virtual address of the file at `path`, as seen from
- * /proc/ROOT_PID/root when that still exists). Returns its name as in the file, owned by
+ * The function that holds `offset`, an ELF virtual address of the file: `descriptor` when that is
+ * not negative, which stays the caller's, else what is at `path`, as seen from /proc/ROOT_PID/root
+ * when that still exists. Returns its name as in the file, owned by
  * `symbols`, and how far into it the address lies; NULL when the file names none.
  */
 const char *symbols_of_file(struct symbols *symbols, const char *path, pid_t root_pid,
-    const uint8_t *build_id, uint32_t build_id_size, uint64_t offset, uint64_t *symbol_offset);
+    int descriptor, const uint8_t *build_id, uint32_t build_id_size, uint64_t offset,
+    uint64_t *symbol_offset);
 
 /* The same for generated code: /tmp/perf-PID.map, read again when it has grown. */
 const char *symbols_of_process(

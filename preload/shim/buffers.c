@@ -105,7 +105,7 @@ static bool copy_in(void *to, const void *from, size_t size)
 {
 	struct iovec here = {to, size}, there = {(void *)from, size};
 
-	return SYS6(SYS_process_vm_readv, shim_channel.state->pid, &here, 1, &there, 1, 0) ==
+	return SYS6(SYS_process_vm_readv, SYS1(SYS_gettid, 0), &here, 1, &there, 1, 0) ==
 	       (long)size;
 }
 

@@ -51,17 +51,25 @@ static void doorbell_clear(uint32_t first, uint32_t pages)
 		SYS3(SYS_madvise, start, size, MADV_DONTNEED_LOCKED_);
 }
 
+static uint32_t next_page(void)
+{
+	uint32_t page = __atomic_fetch_add(&shim_channel.doorbell_next, 1, __ATOMIC_RELAXED) %
+			FL_DOORBELL_PAGES;
+
+	if (page % DOORBELL_HALF == 0)
+		doorbell_clear(page, DOORBELL_HALF);
+	return page;
+}
+
 /* Touches a fresh page of the doorbell until the slot is answered; see protocol.h. */
 static int doorbell_ring(struct fl_slot *slot)
 {
-	for (int i = 0; i < DOORBELL_TRIES; i++) {
-		uint32_t page =
-		    __atomic_fetch_add(&shim_channel.doorbell_next, 1, __ATOMIC_RELAXED) %
-		    FL_DOORBELL_PAGES;
+	uint32_t own = FL_DOORBELL_PAGES + (uint32_t)(slot - shim_channel.area->slots);
 
-		if (page % DOORBELL_HALF == 0)
-			doorbell_clear(page, DOORBELL_HALF);
-		else if (i > 0) /* used by a thread that was slow by a whole round */
+	for (int i = 0; i < DOORBELL_TRIES; i++) {
+		uint32_t page = slot->op == FL_OP_FORKED ? own : next_page();
+
+		if (i > 0) /* used by a thread that was slow by a whole round, or by the parent */
 			doorbell_clear(page, 1);
 		(void)*(volatile uint8_t *)(shim_channel.doorbell + (size_t)page * PAGE_BYTES);
 		if (__atomic_load_n(&slot->state, __ATOMIC_ACQUIRE) == FL_SLOT_DONE)
@@ -87,10 +95,10 @@ static bool is_abandoned(const struct fl_slot *slot, int32_t tid)
 	stack_t stack = {0};
 
 	if (slot->tid != tid) /* of a thread that is gone? */
-		return SYS3(SYS_tgkill, slot->pid, slot->tid, 0) == -ESRCH;
+		return SYS2(SYS_tkill, slot->tid, 0) == -ESRCH;
 	for (uint32_t i = 0; i < FL_SLOTS; i++)
 		if (__atomic_load_n(&slots[i].state, __ATOMIC_ACQUIRE) != FL_SLOT_FREE &&
-		    slots[i].pid == slot->pid && slots[i].tid == tid &&
+		    slots[i].process == slot->process && slots[i].tid == tid &&
 		    slots[i].order > slot->order && was_left(sp, slots[i].registers.sp))
 			return true;
 	SYS2(SYS_sigaltstack, NULL, &stack);
@@ -100,7 +108,12 @@ static bool is_abandoned(const struct fl_slot *slot, int32_t tid)
 /* When no slot is free: those that nobody will ever free. */
 static void slots_reclaim(void)
 {
-	int32_t pid = (int32_t)SYS1(SYS_getpid, 0), tid = (int32_t)SYS1(SYS_gettid, 0);
+	const struct shim_state *own = shim_channel.state;
+	int32_t tid = (int32_t)SYS1(SYS_gettid, 0);
+
+	/* A child of vfork may be in another PID namespace than the threads of its memory. */
+	if (!own->number || (int32_t)SYS1(SYS_getpid, 0) != own->pid)
+		return;
 
 	for (uint32_t i = 0; i < FL_SLOTS; i++) {
 		struct fl_slot *slot = &shim_channel.area->slots[i];
@@ -108,7 +121,7 @@ static void slots_reclaim(void)
 
 		if ((state == FL_SLOT_READY || state == FL_SLOT_DONE ||
 			state == FL_SLOT_ANNOUNCED) &&
-		    slot->pid == pid && is_abandoned(slot, tid))
+		    slot->process == own->number && is_abandoned(slot, tid))
 			__atomic_compare_exchange_n(&slot->state, &state, FL_SLOT_FREE, false,
 			    __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
 	}
@@ -125,7 +138,7 @@ static struct fl_slot *slot_claim(void)
 
 		if (__atomic_compare_exchange_n(&slot->state, &expected, FL_SLOT_CLAIMED, false,
 			__ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
-			slot->pid = shim_channel.state->pid;
+			slot->process = shim_channel.state->number;
 			slot->tid = (int32_t)first;
 			slot->order =
 			    __atomic_fetch_add(&shim_channel.area->claims, 1, __ATOMIC_RELAXED);
@@ -171,6 +184,8 @@ static int64_t request(enum fl_op op, const uint64_t argument[8])
 	for (int i = 0; i < 8; i++)
 		slot->argument[i] = argument ? argument[i] : 0;
 	SYS_REGISTERS(&slot->registers);
+	if (op == FL_OP_FORKED)
+		shim_channel.state->shown.slot = (uint32_t)(slot - shim_channel.area->slots) + 1;
 	__atomic_store_n(&slot->state, FL_SLOT_READY, __ATOMIC_RELEASE);
 	result = doorbell_ring(slot);
 	if (result == 0)
@@ -319,7 +334,7 @@ struct fl_record *shim_record_claim(enum fl_record_kind kind, uint32_t stack)
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	record->size = size;
 	record->kind = kind;
-	record->pid = shim_channel.state->pid;
+	record->process = shim_channel.state->number;
 	record->tid = (int32_t)SYS1(SYS_gettid, 0);
 	record->ts = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 	record->stack_size = 0;
@@ -400,7 +415,7 @@ void shim_tell(enum fl_cell_kind kind, uint64_t address)
 	}
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	cell->kind = kind;
-	cell->pid = shim_channel.state->pid;
+	cell->process = shim_channel.state->number;
 	cell->tid = (int32_t)SYS1(SYS_gettid, 0);
 	cell->ts = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 	cell->address = address;
@@ -454,10 +469,14 @@ static int attach_forked(void)
 	}
 	if (!shim_channel.area->follow)
 		return -ECANCELED;
-	result = request(FL_OP_FORKED, NULL);
+	result = request(FL_OP_FORKED, (uint64_t[8]){(uint64_t)shim_channel.state->pid});
 	if (result == -ENOTCONN)
-		result = shim_hello(&shim_channel, fork_number ? fork_number : 1);
-	return (int)result;
+		if (result == -ENOTCONN)
+			return shim_hello(&shim_channel, fork_number ? fork_number : 1);
+	if (result < 0)
+		return (int)result;
+	shim_channel.state->number = (uint32_t)result;
+	return 0;
 }
 
 void shim_attach(void)

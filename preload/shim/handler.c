@@ -101,7 +101,7 @@ static void copy_stack(struct fl_record *record, uint64_t sp, uint32_t size, boo
 		pieces[count] = (struct iovec){(void *)at, next - at};
 		at = next;
 	}
-	got = SYS6(SYS_process_vm_readv, record->pid, &to, 1, pieces, count, 0);
+	got = SYS6(SYS_process_vm_readv, SYS1(SYS_gettid, 0), &to, 1, pieces, count, 0);
 	record->stack_size = got > 0 ? (uint32_t)got : 0;
 }
 

@@ -28,8 +28,10 @@ enum shim_status {
 };
 
 struct shim_state {
-	uint32_t status; /* enum shim_status, atomic */
-	int32_t pid;
+	struct fl_state shown;
+	uint32_t status;	/* enum shim_status, atomic */
+	int32_t pid;		/* as the program sees it */
+	uint32_t number;	/* by which the monitor knows the process */
 	uint64_t program_break; /* the last one that the monitor knows, atomic */
 	uint32_t break_shrunk;	/* fl_area's at that time, atomic */
 	int32_t memory_uffd;	/* --mode=sigbus: descriptor + 1 of our pages' userfaultfd, or 0 */

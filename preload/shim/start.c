@@ -184,6 +184,22 @@ static void add_command(struct scratch *s, size_t count)
 	s->arguments[count] = NULL;
 }
 
+/*
+ * After unshare(CLONE_NEWPID) the first child is the init of a new PID namespace, and with its end
+ * the namespace's: it must be the program's own. Where there is no /proc nobody can tell.
+ */
+static bool has_children_elsewhere(void)
+{
+	char own[64], children[64];
+	long length = SYS4(SYS_readlinkat, AT_FDCWD, "/proc/self/ns/pid", own, sizeof(own)), other;
+
+	if (length < 0)
+		return false;
+	other = SYS4(
+	    SYS_readlinkat, AT_FDCWD, "/proc/self/ns/pid_for_children", children, sizeof(children));
+	return other != length || memcmp(own, children, (size_t)length) != 0;
+}
+
 static int start_monitor_in(struct scratch *s, char *error, size_t error_size)
 {
 	char *e;
@@ -205,6 +221,12 @@ static int start_monitor_in(struct scratch *s, char *error, size_t error_size)
 	    append(s->assignment, s->assignment + sizeof(s->assignment), FL_MONITOR_VARIABLE "="),
 	    s->assignment + sizeof(s->assignment), s->name);
 
+	if (has_children_elsewhere()) {
+		append(error, error + error_size,
+		    "children of this process are in another PID namespace, and so would be the "
+		    "monitor; not traced (use `unshare --fork`)");
+		return -EINVAL;
+	}
 	result = monitor_path(s->path, sizeof(s->path));
 	if (result == 0)
 		result = (int)SYS2(SYS_access, s->path, 1 /* X_OK */);
@@ -438,8 +460,7 @@ static int create_doorbell(struct shim_channel *channel)
 
 	if (channel->doorbell)
 		return 0;
-	at = SYS6(
-	    SYS_mmap, 0, FL_DOORBELL_PAGES * 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	at = SYS6(SYS_mmap, 0, FL_DOORBELL_BYTES, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (at < 0)
 		return (int)at;
 	channel->doorbell = (uint8_t *)at;
@@ -486,12 +507,11 @@ static int hello_once(struct shim_channel *channel, uint32_t forked, const char 
 {
 	struct fl_hello hello = {.version = FL_PROTOCOL_VERSION,
 	    .forked = forked,
-	    .pid = channel->state->pid,
 	    .descriptors = d->which,
 	    .program_break = channel->state->program_break,
 	    .state = (uint64_t)channel->state,
 	    .doorbell = (uint64_t)channel->doorbell,
-	    .doorbell_size = FL_DOORBELL_PAGES * 4096};
+	    .doorbell_size = FL_DOORBELL_BYTES};
 	int fd = -1, result, socket = monitor_connect(name);
 
 	if (socket < 0)
@@ -550,6 +570,7 @@ int shim_hello(struct shim_channel *channel, uint32_t forked)
 			SYS1(SYS_close, device);
 	}
 	if (result == 0) {
+		channel->state->number = welcome.process;
 		/* Yama lets only descendants be read otherwise */
 		SYS2(SYS_prctl, PR_SET_PTRACER, welcome.monitor_pid);
 		if (channel->area->sigbus)

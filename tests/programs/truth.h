@@ -60,7 +60,7 @@ struct truth_touch {
 	const char *thread;	     /* NULL: any thread */
 	const struct truth_frame *top;
 	struct truth_place place;
-	pid_t pid, tid;
+	pid_t pid, tid, own_pid;
 	bool exact; /* addr is the byte itself, and not only its page */
 };
 
@@ -77,6 +77,24 @@ static __thread struct {
 	pid_t tid;
 	struct truth_place place;
 } truth_self;
+
+static pid_t truth_known_pid; /* 0: not yet */
+
+/*
+ * The ID by which the trace knows this process: that of the namespace that recording began in. A
+ * test that leaves it says in TRUTH_PROC which descriptor has its /proc.
+ */
+static UNUSED pid_t truth_pid(void)
+{
+	const char *proc = getenv("TRUTH_PROC");
+	char text[32] = "";
+
+	if (!truth_known_pid)
+		truth_known_pid = proc && readlinkat(atoi(proc), "self", text, sizeof(text) - 1) > 0
+				      ? atoi(text)
+				      : getpid();
+	return truth_known_pid;
+}
 
 static UNUSED void truth_fail(const char *what)
 {
@@ -157,7 +175,8 @@ static UNUSED struct truth_touch *truth_note(
 	touch->thread = truth_self.name;
 	touch->top = leaf ? truth_push(leaf, truth_self.top) : truth_self.top;
 	touch->place = truth_self.place;
-	touch->pid = truth_memory_of ? truth_memory_of : getpid();
+	touch->pid = truth_memory_of ? truth_memory_of : truth_pid();
+	touch->own_pid = truth_memory_of ? truth_memory_of : getpid();
 	touch->tid = truth_self.tid;
 	touch->exact = true;
 	return touch;
@@ -189,6 +208,7 @@ static UNUSED void truth_range(
 static UNUSED void truth_forked(void)
 {
 	truth_touch_count = 0;
+	truth_known_pid = 0;
 	truth_self.tid = gettid();
 }
 
@@ -209,8 +229,9 @@ static UNUSED void truth_write_one(FILE *file, const struct truth_touch *touch)
 {
 	const struct truth_place *place = &touch->place;
 
-	fprintf(file, "{\"addr\":\"%p\",\"page_size\":%zu,\"exact\":%s,\"pid\":%d", touch->addr,
-	    place->page_size, touch->exact ? "true" : "false", touch->pid);
+	fprintf(file, "{\"addr\":\"%p\",\"page_size\":%zu,\"exact\":%s,\"pid\":%d,\"own_pid\":%d",
+	    touch->addr, place->page_size, touch->exact ? "true" : "false", touch->pid,
+	    touch->own_pid);
 	if (touch->thread)
 		fprintf(file, ",\"tid\":%d,\"thread\":\"%s\"", touch->tid, touch->thread);
 	if (touch->access)

@@ -94,7 +94,7 @@ static const char *absolute(const char *path)
 static const char *look_up(
     const char *path, const struct build_id *id, uint64_t offset, uint64_t *at)
 {
-	return symbols_of_file(symbols, absolute(path), getpid(), id ? id->bytes : NULL,
+	return symbols_of_file(symbols, absolute(path), getpid(), -1, id ? id->bytes : NULL,
 	    id ? id->size : 0, offset, at);
 }
 
@@ -163,7 +163,7 @@ static void without_build_id(void)
 	}
 	uint64_t at, address = address_of("nameless", "rewritten");
 	const char *found =
-	    symbols_of_file(symbols, absolute("nameless"), child, NULL, 0, address + 2, &at);
+	    symbols_of_file(symbols, absolute("nameless"), child, -1, NULL, 0, address + 2, &at);
 	CHECK(found && !strcmp(found, "rewritten") && at == 2, "%s", found ? found : "(none)");
 	kill(child, SIGKILL);
 	waitpid(child, NULL, 0);
@@ -268,12 +268,13 @@ static void separate_debug_file(void)
 		check_skip("neither chroot nor user namespaces are permitted");
 		return;
 	}
-	found = symbols_of_file(symbols, "/bin/split", child, id.bytes, id.size, hidden + 1, &at);
+	found =
+	    symbols_of_file(symbols, "/bin/split", child, -1, id.bytes, id.size, hidden + 1, &at);
 	CHECK(found && !strcmp(found, "hidden_two") && at == 1, "%s", found ? found : "(none)");
 	kill(child, SIGKILL);
 	waitpid(child, NULL, 0);
 	/* The table stays when the process has gone. */
-	found = symbols_of_file(symbols, "/bin/split", child, id.bytes, id.size, hidden, &at);
+	found = symbols_of_file(symbols, "/bin/split", child, -1, id.bytes, id.size, hidden, &at);
 	CHECK(found && !strcmp(found, "hidden_two"), "forgotten");
 	/* A name beside the program (.gnu_debuglink). */
 	if (!make_program("linked", "-Wl,--build-id=none") ||
@@ -342,11 +343,11 @@ static void vdso(void)
 		check_skip("the loader does not show the vdso's functions");
 		return;
 	}
-	found = symbols_of_file(symbols, "[vdso]", getpid(), NULL, 0,
+	found = symbols_of_file(symbols, "[vdso]", getpid(), -1, NULL, 0,
 	    (uint64_t)((const char *)function - image) + 3, &at);
 	CHECK(found && strstr(found, "clock_gettime") && at == 3, "%s+%lu",
 	    found ? found : "(none)", at);
-	CHECK(!symbols_of_file(symbols, "[vdso]", getpid(), NULL, 0, 1 << 20, &at), "outside");
+	CHECK(!symbols_of_file(symbols, "[vdso]", getpid(), -1, NULL, 0, 1 << 20, &at), "outside");
 }
 
 /* Functions in functions, labels without a size, two names for one address. */
@@ -401,8 +402,8 @@ static void nothing_to_read(void)
 	CHECK(!mkfifo("fifo", 0600), "mkfifo");
 	check_no_name("fifo", NULL, 10);
 	check_no_name("/dev/zero", NULL, 10);
-	CHECK(!symbols_of_file(symbols, "//anon", 1, NULL, 0, 1, &at), "//anon");
-	CHECK(!symbols_of_file(symbols, "", 1, NULL, 0, 1, &at), "an empty path");
+	CHECK(!symbols_of_file(symbols, "//anon", 1, -1, NULL, 0, 1, &at), "//anon");
+	CHECK(!symbols_of_file(symbols, "", 1, -1, NULL, 0, 1, &at), "an empty path");
 	check_write("cut", "\177ELF\2\1\1", 7);
 	check_no_name("cut", NULL, 10);
 	/* Replaced by another build since it was mapped: no name rather than a wrong one. */
