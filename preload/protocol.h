@@ -16,6 +16,12 @@
  * A page is used once; the shim empties each half of the doorbell when it enters it again.
  * The doorbell's last FL_SLOTS pages are for FL_OP_FORKED alone, one for each slot.
  *
+ * Without system calls. A program that filters its system calls (seccomp) may be killed for one of
+ * the shim's. Before that the shim asks FL_OP_QUIET, and from then on makes none: it writes to the
+ * doorbell's pages, which the monitor protects again, each half when the other one is entered, and
+ * leaves out what only the kernel could tell it: its thread's ID (the slot names the page instead)
+ * and the time.
+ *
  *   area:  | struct fl_area header | FL_SLOTS slots | FL_CELLS cells | ring |
  *
  * Telling. What needs no answer goes into a cell: claimed by compare-and-swap, filled, then
@@ -92,6 +98,8 @@ enum fl_op {
 	FL_OP_TOUCH,   /* address, size, FL_TOUCH_ bits: the kernel is about to use it */
 	FL_OP_SERVE,   /* address, 1 for a write: fill this page for a handler that cannot; the
 			  result is the bytes filled, or -EEXIST: it is there, -ENOENT: not traced */
+	FL_OP_QUIET,   /* no system calls any more; the result is 0 when the doorbell can be used so
+			*/
 	FL_OP_WAKE,    /* the ring is half full; answered at once */
 	FL_OP_FORKING, /* fl_area.tell_forks: the thread is about to fork; the result is a number
 			  for the child's hello */
@@ -128,12 +136,14 @@ struct fl_slot {
 	uint32_t state;		       /* enum fl_slot_state, atomic */
 	uint32_t op;		       /* shim: enum fl_op */
 	uint32_t process;	       /* shim: its number; 0: it has none yet */
-	int32_t tid;		       /* shim: as the program sees it */
+	int32_t tid;		       /* shim: as the program sees it; 0: see page */
 	uint64_t argument[8];	       /* shim */
 	struct fl_registers registers; /* shim: of the requesting thread */
 	int64_t result;		       /* monitor: 0 or negative errno */
 	uint64_t order;		       /* shim: which was claimed later */
-	uint64_t pad[4];
+	uint32_t page;		       /* shim: of the doorbell, that is rung; atomic */
+	uint32_t pad0;
+	uint64_t pad[3];
 };
 _Static_assert(sizeof(struct fl_slot) == 192, "slots do not share cache lines");
 
@@ -145,7 +155,7 @@ struct fl_cell {
 	uint32_t kind;	/* shim: FL_CELL_FREED: address; FL_CELL_UNLOADED: modules went */
 	uint32_t process;
 	int32_t tid;
-	uint64_t ts; /* CLOCK_MONOTONIC, nanoseconds */
+	uint64_t ts; /* CLOCK_MONOTONIC, nanoseconds; 0: when it is taken */
 	uint64_t address;
 	uint64_t pad[4];
 };
@@ -169,7 +179,7 @@ struct fl_record {
 	uint32_t kind;	    /* enum fl_record_kind */
 	uint32_t process;   /* number */
 	int32_t tid;	    /* as the program sees it */
-	uint64_t ts;	    /* CLOCK_MONOTONIC, nanoseconds */
+	uint64_t ts;	    /* CLOCK_MONOTONIC, nanoseconds; 0: when it is taken */
 	uint64_t address, bytes;
 	uint32_t write; /* 1: a write, 0: a read */
 	uint32_t stack_size;

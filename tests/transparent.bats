@@ -216,7 +216,7 @@ no_process_holds() {
 			__recvfrom_chk accept accept4 epoll_wait fread fread_unlocked fstat fstat64 \
 			fstatat fstatat64 fstatfs fstatfs64 fwrite fwrite_unlocked getcwd getdents64 \
 			getitimer getpeername getrandom getrlimit getrlimit64 getrusage getsockname \
-			getsockopt lstat lstat64 open open64 openat openat64 pipe pipe2 poll pread \
+			getsockopt lstat lstat64 open open64 openat openat64 pipe pipe2 poll prctl pread \
 			pread64 preadv preadv64 prlimit prlimit64 process_vm_readv process_vm_writev \
 			pwrite pwrite64 pwritev pwritev64 read readlink readlinkat readv recv \
 			recvfrom recvmsg send sendmsg sendto setvbuf socketpair stat stat64 statfs \

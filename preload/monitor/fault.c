@@ -309,6 +309,27 @@ bool fault_event_is_due(struct process *p, uint64_t doorbell_page)
 	return uffd_fill(p->uffd, UFFD_FILL_ZEROPAGE, doorbell_page, PAGE_BYTES, false) == -EAGAIN;
 }
 
+/*
+ * When a half of the doorbell is entered the other's pages are protected anew, and so are the pages
+ * for forked children when one of them rings its second time. A thread that was slow and has not
+ * passed its page yet rings again, and finds its slot answered.
+ */
+static void protect_doorbell(struct process *p, uint64_t number)
+{
+	const uint64_t half = FL_DOORBELL_PAGES / 2;
+	uint64_t forked = p->doorbell + FL_DOORBELL_PAGES * PAGE_BYTES;
+	uint32_t now = (uint32_t)(number / half);
+
+	if (now == p->doorbell_half)
+		return;
+	if (now < 2)
+		uffd_protect(
+		    p->uffd, p->doorbell + (1 - now) * half * PAGE_BYTES, half * PAGE_BYTES);
+	if (p->doorbell_half >= 2)
+		uffd_protect(p->uffd, forked, p->doorbell_end - forked);
+	p->doorbell_half = now;
+}
+
 static void answer_doorbell(struct service *s, struct process *p, uint64_t address, uint64_t flags,
     int32_t tid, int32_t task)
 {
@@ -320,14 +341,18 @@ static void answer_doorbell(struct service *s, struct process *p, uint64_t addre
 		return;
 	}
 	if (number < FL_DOORBELL_PAGES)
-		request_handle(s, p, tid, task);
+		request_handle(s, p, tid, task, (uint32_t)number);
 	else if (number - FL_DOORBELL_PAGES < FL_SLOTS)
-		request_handle_forked(s, p, (uint32_t)number - FL_DOORBELL_PAGES);
+		request_handle_forked(s, p, (uint32_t)number - FL_DOORBELL_PAGES, tid);
+	if (p->quiet)
+		protect_doorbell(p, number);
 	if (!region_protect_rest(p)) {
 		put_off(s, p, address, flags, tid); /* the answer is there, and waits */
 		return;
 	}
-	uffd_wake(p->uffd, page, PAGE_BYTES);
+	if (!(flags & UFFD_PAGEFAULT_FLAG_WP) ||
+	    uffd_fill(p->uffd, UFFD_FILL_UNPROTECT, page, PAGE_BYTES, true) < 0)
+		uffd_wake(p->uffd, page, PAGE_BYTES); /* if need be it rings again */
 }
 
 /* A page that says by itself who rings: a child that tells who it is. */

@@ -110,6 +110,7 @@ struct process *process_fork(struct service *s, struct process *parent, int uffd
 	p->doorbell = parent->doorbell;
 	p->doorbell_end = parent->doorbell_end;
 	p->state = parent->state;
+	p->quiet = parent->quiet;
 	p->program_break = parent->program_break;
 	p->shared = parent->shared;
 	if (p->shared)
@@ -203,6 +204,7 @@ void process_reset(struct service *s, struct process *p, enum region_end_reason 
 	p->space = NULL;
 	shared_area_release(p->shared);
 	p->shared = NULL;
+	p->quiet = false;
 	process_close_uffds(p);
 	p->late_count = p->pending_count = p->parked_count = 0;
 	p->last_task = 0;

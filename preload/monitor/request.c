@@ -217,6 +217,19 @@ static void do_stack(struct service *s, struct process *p, const struct fl_slot 
 	region_cut(s, p, start, end - start, REGION_END_UNMAP, ts);
 }
 
+/* Of the doorbell nothing is emptied any more: its pages are rung by writing, and protected. */
+static int64_t do_quiet(struct process *p)
+{
+	uint64_t size = p->doorbell_end - p->doorbell, ioctls;
+	int error = uffd_register(p->uffd, p->doorbell, size,
+	    UFFDIO_REGISTER_MODE_MISSING | UFFDIO_REGISTER_MODE_WP, &ioctls);
+
+	if (error == 0)
+		error = uffd_protect(p->uffd, p->doorbell, size);
+	p->quiet = error == 0;
+	return error;
+}
+
 /*
  * A forked child tells what it calls itself. perf may have told before which one it is; in a PID
  * namespace of its own only /proc can say who that is.
@@ -224,7 +237,8 @@ static void do_stack(struct service *s, struct process *p, const struct fl_slot 
 static int64_t do_forked(
     struct service *s, struct process *p, const struct fl_slot *slot, uint32_t index, uint64_t ts)
 {
-	int32_t inner = (int32_t)slot->argument[0], pid;
+	/* One that may not ask for its ID has one thread, the first. */
+	int32_t inner = slot->argument[0] ? (int32_t)slot->argument[0] : slot->tid, pid;
 
 	if (!p->pid || p->inner_pid != inner || (p->nested && !namespace_asks(p, p->pid, index))) {
 		pid = namespace_find_child(s, p, inner, index);
@@ -282,6 +296,8 @@ static int64_t handle(
 		return fault_touch(s, p, slot, ts);
 	case FL_OP_SERVE:
 		return fault_serve(s, p, slot->argument[0], slot->argument[1]);
+	case FL_OP_QUIET:
+		return do_quiet(p);
 	case FL_OP_DRAIN:
 		request_drain_cells(s, p->shared, true);
 		return 0;
@@ -290,27 +306,31 @@ static int64_t handle(
 	}
 }
 
-void request_handle(struct service *s, struct process *p, int32_t tid, int32_t task)
+void request_handle(struct service *s, struct process *p, int32_t tid, int32_t task, uint32_t page)
 {
 	for (uint32_t i = 0; p->shared && i < FL_SLOTS; i++) {
 		/* Shims begin to look at a place that depends on the thread. */
 		struct fl_slot *slot = &p->shared->area->slots[((uint32_t)tid + i) % FL_SLOTS];
 
 		if (__atomic_load_n(&slot->state, __ATOMIC_ACQUIRE) != FL_SLOT_READY ||
-		    slot->process != p->number || slot->tid != tid)
+		    slot->process != p->number ||
+		    (slot->tid ? slot->tid != tid
+			       : __atomic_load_n(&slot->page, __ATOMIC_ACQUIRE) != page))
 			continue;
+		slot->tid = tid;
 		slot->result = handle(s, p, slot, task);
 		__atomic_store_n(&slot->state, FL_SLOT_DONE, __ATOMIC_RELEASE);
 	}
 }
 
-void request_handle_forked(struct service *s, struct process *p, uint32_t index)
+void request_handle_forked(struct service *s, struct process *p, uint32_t index, int32_t tid)
 {
 	struct fl_slot *slot = p->shared ? &p->shared->area->slots[index] : NULL;
 
 	if (!slot || __atomic_load_n(&slot->state, __ATOMIC_ACQUIRE) != FL_SLOT_READY ||
 	    slot->op != FL_OP_FORKED)
 		return;
+	slot->tid = tid;
 	slot->result = do_forked(s, p, slot, index, service_now());
 	slot->process = p->number; /* whose it is, should it be killed now */
 	__atomic_store_n(&slot->state, FL_SLOT_DONE, __ATOMIC_RELEASE);
@@ -377,7 +397,7 @@ static void take_cell(struct service *s, const struct fl_cell *cell)
 	if (cell->kind == FL_CELL_UNLOADED)
 		p->space->stale = true;
 	else
-		request_freed(s, p, cell->tid, cell->address, cell->ts);
+		request_freed(s, p, cell->tid, cell->address, cell->ts ? cell->ts : service_now());
 }
 
 /*

@@ -46,8 +46,10 @@ bool ring_holds(struct process *p, uint64_t page)
 	return false;
 }
 
-static void take(struct service *s, struct process *p, const struct fl_record *record)
+static void take(struct service *s, struct process *p, struct fl_record *record)
 {
+	if (!record->ts)
+		record->ts = service_now();
 	switch (record->kind) {
 	case FL_RECORD_FAULT:
 		fault_self_served(s, p, record);

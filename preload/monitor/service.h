@@ -67,6 +67,8 @@ struct process {
 	int32_t inner_pid;	/* as the program sees it */
 	uint64_t pid_namespace; /* its inode when it is not the monitor's own, or 0 */
 	bool nested;		/* it is not the monitor's own */
+	uint32_t doorbell_half; /* that was rung last, 2: beyond; kept when quiet */
+	bool quiet;		/* its shim makes no system calls: FL_OP_QUIET */
 	bool confirmed;		/* it has told itself which process it is */
 	int32_t last_task;	/* the thread that faulted last, as the monitor sees it */
 	bool leader_ended;	/* its main thread has, but not the process */
@@ -395,10 +397,10 @@ uint64_t fault_request_stack(
 /* A malloc arena at `base` needs no word of the shim's any more. */
 void request_know_arena(struct process *p, uint64_t base);
 
-/* Answers what thread `tid` asks, which the monitor calls `task`. */
-void request_handle(struct service *s, struct process *p, int32_t tid, int32_t task);
+/* Answers what thread `tid` asks, which the monitor calls `task` and which rings this page. */
+void request_handle(struct service *s, struct process *p, int32_t tid, int32_t task, uint32_t page);
 /* Answers a forked child that has no number yet, and asks in this slot. */
-void request_handle_forked(struct service *s, struct process *p, uint32_t slot);
+void request_handle_forked(struct service *s, struct process *p, uint32_t slot, int32_t tid);
 /* The allocation at `address` was given to free. */
 void request_freed(
     struct service *s, struct process *p, int32_t tid, uint64_t address, uint64_t ts);

@@ -13,7 +13,10 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/futex.h>
+#include <linux/seccomp.h>
+#include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/random.h>
 #include <unistd.h>
 
@@ -61,7 +64,7 @@ static void fill_missing(const void *buffer, size_t size, unsigned touch)
 
 	start &= ~(PAGE_BYTES - 1);
 	end = (end + PAGE_BYTES - 1) & ~(PAGE_BYTES - 1);
-	if (has_missing(start, end))
+	if (shim_is_quiet() || has_missing(start, end))
 		while (shim_request(FL_OP_TOUCH, (uint64_t[8]){(uint64_t)buffer, size, touch}) ==
 		       -EAGAIN)
 			continue; /* another thread unmaps or moves memory just now */
@@ -105,6 +108,12 @@ static bool copy_in(void *to, const void *from, size_t size)
 {
 	struct iovec here = {to, size}, there = {(void *)from, size};
 
+	if (shim_is_quiet()) { /* nobody can tell whether it is there, but on our own stack */
+		if ((uint64_t)from - (uint64_t)__builtin_frame_address(0) >= NEAR_BYTES)
+			return false;
+		memcpy(to, from, size);
+		return true;
+	}
 	return SYS6(SYS_process_vm_readv, SYS1(SYS_gettid, 0), &here, 1, &there, 1, 0) ==
 	       (long)size;
 }
@@ -176,7 +185,8 @@ static ssize_t read_windows(int fd, char *to, size_t size, off_t offset)
 	size_t total = 0;
 
 	for (;;) {
-		size_t window = size - total < WINDOW ? size - total : WINDOW;
+		size_t most = shim_is_quiet() ? SIZE_MAX : WINDOW;
+		size_t window = size - total < most ? size - total : most;
 		ssize_t got;
 
 		shim_buffer(to + total, window, WRITES);
@@ -448,6 +458,10 @@ __attribute__((used)) static void arguments(long number, long a, long b, long c,
 
 	if (!real_ready())
 		return;
+	if ((number == SYS_prctl && a == PR_SET_SECCOMP) ||
+	    (number == SYS_seccomp && a != SECCOMP_GET_ACTION_AVAIL &&
+		a != SECCOMP_GET_NOTIF_SIZES))
+		shim_become_quiet();
 	if (number == SYS_futex)
 		futex_words(a, b, e);
 	if (!shim_is_user_mode())
@@ -455,6 +469,18 @@ __attribute__((used)) static void arguments(long number, long a, long b, long c,
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
 		if (all[i] > NO_POINTER)
 			shim_buffer((void *)all[i], POINTED_BYTES, FL_TOUCH_EITHER);
+}
+
+__attribute__((used)) static void before_prctl(long option)
+{
+	if (real_ready() && option == PR_SET_SECCOMP)
+		shim_become_quiet();
+}
+
+EXPORT __attribute__((naked)) void any_prctl(void) __asm__("prctl");
+void any_prctl(void)
+{
+	REAL_FORWARD("", before_prctl, prctl, 0);
 }
 
 EXPORT __attribute__((naked)) void any_call(void) __asm__("syscall");

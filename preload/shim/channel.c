@@ -37,7 +37,10 @@
 	    BIT_OF(SIGSYS))
 #define CELL_TRIES	      64u
 #define RING_TRIES	      2000 /* milliseconds */
-#define MADV_DONTNEED_LOCKED_ 24   /* Linux 5.18 */
+#define RING_NAP_NS	      1000000
+#define QUIET_TURN_NS	      50
+#define LIBC_TID_OFFSET	      0x2d0
+#define MADV_DONTNEED_LOCKED_ 24 /* Linux 5.18 */
 
 struct shim_channel shim_channel;
 
@@ -56,7 +59,7 @@ static uint32_t next_page(void)
 	uint32_t page = __atomic_fetch_add(&shim_channel.doorbell_next, 1, __ATOMIC_RELAXED) %
 			FL_DOORBELL_PAGES;
 
-	if (page % DOORBELL_HALF == 0)
+	if (page % DOORBELL_HALF == 0 && !shim_is_quiet())
 		doorbell_clear(page, DOORBELL_HALF);
 	return page;
 }
@@ -67,15 +70,65 @@ static int doorbell_ring(struct fl_slot *slot)
 	uint32_t own = FL_DOORBELL_PAGES + (uint32_t)(slot - shim_channel.area->slots);
 
 	for (int i = 0; i < DOORBELL_TRIES; i++) {
+		bool quiet = shim_is_quiet();
 		uint32_t page = slot->op == FL_OP_FORKED ? own : next_page();
+		volatile uint8_t *at = shim_channel.doorbell + (size_t)page * PAGE_BYTES;
 
-		if (i > 0) /* used by a thread that was slow by a whole round, or by the parent */
+		__atomic_store_n(&slot->page, page, __ATOMIC_RELEASE);
+		if (i > 0 &&
+		    !quiet) /* used by a thread that was slow by a whole round, or by the parent */
 			doorbell_clear(page, 1);
-		(void)*(volatile uint8_t *)(shim_channel.doorbell + (size_t)page * PAGE_BYTES);
+		if (quiet)
+			*at = 1;
+		else
+			(void)*at;
 		if (__atomic_load_n(&slot->state, __ATOMIC_ACQUIRE) == FL_SLOT_DONE)
 			return 0;
 	}
 	return -ENOTCONN;
+}
+
+/*
+ * glibc keeps a thread's ID in its own block, at a place that has not changed since 2.4: see
+ * struct pthread. Only where that was found to be so.
+ */
+static bool knows_tid;
+
+static int32_t libc_tid(void)
+{
+	return *(const int32_t *)((const char *)__builtin_thread_pointer() + LIBC_TID_OFFSET);
+}
+
+static int32_t thread_id(void)
+{
+	if (!shim_is_quiet())
+		return (int32_t)SYS1(SYS_gettid, 0);
+	return knows_tid ? libc_tid() : 0;
+}
+
+/* 0: when the monitor takes what carries it. */
+static uint64_t time_now(void)
+{
+	struct timespec now;
+
+	if (shim_is_quiet())
+		return 0;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+/* Lets others run, for so long or, 0, for a moment. */
+static void pass(long ns)
+{
+	const struct timespec nap = {.tv_nsec = ns};
+
+	if (shim_is_quiet())
+		for (long i = 0; i <= ns / QUIET_TURN_NS; i++)
+			__builtin_ia32_pause();
+	else if (ns)
+		SYS2(SYS_nanosleep, &nap, NULL);
+	else
+		SYS1(SYS_sched_yield, 0);
 }
 
 /* True when a frame at `sp` had been left by the time when one at `later_sp` was made. */
@@ -109,10 +162,10 @@ static bool is_abandoned(const struct fl_slot *slot, int32_t tid)
 static void slots_reclaim(void)
 {
 	const struct shim_state *own = shim_channel.state;
-	int32_t tid = (int32_t)SYS1(SYS_gettid, 0);
+	int32_t tid = thread_id();
 
 	/* A child of vfork may be in another PID namespace than the threads of its memory. */
-	if (!own->number || (int32_t)SYS1(SYS_getpid, 0) != own->pid)
+	if (shim_is_quiet() || !own->number || (int32_t)SYS1(SYS_getpid, 0) != own->pid)
 		return;
 
 	for (uint32_t i = 0; i < FL_SLOTS; i++) {
@@ -130,7 +183,8 @@ static void slots_reclaim(void)
 static struct fl_slot *slot_claim(void)
 {
 	struct fl_slot *slots = shim_channel.area->slots;
-	uint32_t first = (uint32_t)SYS1(SYS_gettid, 0);
+	int32_t tid = thread_id();
+	uint32_t first = (uint32_t)tid;
 
 	for (uint32_t i = 0; i < FL_SLOTS; i++) {
 		struct fl_slot *slot = &slots[(first + i) % FL_SLOTS];
@@ -139,7 +193,7 @@ static struct fl_slot *slot_claim(void)
 		if (__atomic_compare_exchange_n(&slot->state, &expected, FL_SLOT_CLAIMED, false,
 			__ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
 			slot->process = shim_channel.state->number;
-			slot->tid = (int32_t)first;
+			slot->tid = tid;
 			slot->order =
 			    __atomic_fetch_add(&shim_channel.area->claims, 1, __ATOMIC_RELAXED);
 			return slot;
@@ -155,10 +209,9 @@ static void slot_release(struct fl_slot *slot)
 
 static int64_t request(enum fl_op op, const uint64_t argument[8])
 {
-	struct timespec nap = {.tv_nsec = SLOT_NAP_NS};
 	struct fl_slot *slot;
 	int64_t result;
-	long waited_ns = 0;
+	long waited_ns = 0, nap_ns = SLOT_NAP_NS;
 
 	/* More threads ask at once than there are slots: each is answered within microseconds,
 	   unless the monitor is stopped; when it is dead, every slot becomes free. */
@@ -170,17 +223,19 @@ static int64_t request(enum fl_op op, const uint64_t argument[8])
 			return -EBUSY;
 		}
 		if (i < SLOT_YIELDS) {
-			SYS1(SYS_sched_yield, 0);
+			pass(0);
 			continue;
 		}
 		/* A thousand threads that look every millisecond leave no time for what they wait
 		 * for. */
-		SYS2(SYS_nanosleep, &nap, NULL);
-		waited_ns += nap.tv_nsec;
-		if (nap.tv_nsec < SLOT_NAP_MAX_NS)
-			nap.tv_nsec *= 2;
+		pass(nap_ns);
+		waited_ns += nap_ns;
+		if (nap_ns < SLOT_NAP_MAX_NS)
+			nap_ns *= 2;
 	}
 	slot->op = op;
+	if (shim_is_quiet()) /* it need not be what the kernel calls it: in a child of vfork */
+		slot->tid = 0;
 	for (int i = 0; i < 8; i++)
 		slot->argument[i] = argument ? argument[i] : 0;
 	SYS_REGISTERS(&slot->registers);
@@ -210,6 +265,16 @@ static void close_memory_uffd(int32_t fd)
 		SYS1(SYS_close, fd);
 }
 
+static void release_memory_uffd(void)
+{
+	int32_t uffd = __atomic_exchange_n(&shim_channel.state->memory_uffd, 0, __ATOMIC_ACQ_REL);
+
+	if (!uffd)
+		return;
+	shim_channel.memory_uffd = 0;
+	close_memory_uffd(uffd - 1);
+}
+
 /*
  * Nobody answers any more. With --mode=sigbus our own descriptor keeps the registrations of a
  * monitor that died; one that ended tracing took them back itself. Every thread that comes here
@@ -222,16 +287,10 @@ static void detach(void)
 	bool kept = state->memory_uffd &&
 		    !__atomic_load_n(&shim_channel.area->ended, __ATOMIC_ACQUIRE) &&
 		    shim_memory_release() == 0;
-	int32_t uffd;
 
 	__atomic_store_n(&state->status, SHIM_DETACHED, __ATOMIC_RELEASE);
-	if (kept) /* other threads may be at it */
-		return;
-	uffd = __atomic_exchange_n(&state->memory_uffd, 0, __ATOMIC_ACQ_REL);
-	if (uffd) {
-		shim_channel.memory_uffd = 0;
-		close_memory_uffd(uffd - 1);
-	}
+	if (!kept) /* else other threads may be at it */
+		release_memory_uffd();
 }
 
 int64_t shim_request(enum fl_op op, const uint64_t argument[8])
@@ -295,7 +354,6 @@ static int64_t ring_reserve(struct fl_ring *ring, uint32_t size)
 static int64_t ring_wait(struct fl_ring *ring, uint32_t size)
 {
 	static uint64_t hopeless = UINT64_MAX; /* the tail that did not move */
-	const struct timespec nap = {.tv_nsec = 1000000};
 	int64_t at = -1;
 
 	for (int i = 0; i < RING_TRIES && at < 0; i++) {
@@ -303,7 +361,7 @@ static int64_t ring_wait(struct fl_ring *ring, uint32_t size)
 		    __atomic_load_n(&hopeless, __ATOMIC_RELAXED))
 			return -1;
 		if (i > 0)
-			SYS2(SYS_nanosleep, &nap, NULL);
+			pass(RING_NAP_NS);
 		if (shim_request(FL_OP_DRAIN, NULL) < 0)
 			return -1;
 		at = ring_reserve(ring, size);
@@ -319,7 +377,6 @@ struct fl_record *shim_record_claim(enum fl_record_kind kind, uint32_t stack)
 	struct fl_area *area = shim_channel.area;
 	uint32_t size = (uint32_t)sizeof(struct fl_record) + stack;
 	struct fl_record *record;
-	struct timespec now;
 	int64_t at;
 
 	size = (size + FL_RECORD_UNIT - 1) & ~(FL_RECORD_UNIT - 1);
@@ -331,12 +388,11 @@ struct fl_record *shim_record_claim(enum fl_record_kind kind, uint32_t stack)
 		return NULL;
 	}
 	record = (struct fl_record *)&area->ring.bytes[(uint64_t)at % FL_RING_BYTES];
-	clock_gettime(CLOCK_MONOTONIC, &now);
 	record->size = size;
 	record->kind = kind;
 	record->process = shim_channel.state->number;
-	record->tid = (int32_t)SYS1(SYS_gettid, 0);
-	record->ts = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+	record->tid = thread_id();
+	record->ts = time_now();
 	record->stack_size = 0;
 	/* Its position, until it is published, is where nobody looks for it. */
 	record->bytes = (uint64_t)at;
@@ -360,13 +416,17 @@ static void record_event(enum fl_record_kind kind, uint64_t address, uint64_t by
 	uint64_t held = ~SYNCHRONOUS, before = 0;
 	struct fl_record *record;
 
-	SYS4(SYS_rt_sigprocmask, SIG_BLOCK, &held, &before, sizeof(held));
+	if (!shim_is_quiet())
+		SYS4(SYS_rt_sigprocmask, SIG_BLOCK, &held, &before, sizeof(held));
+	else
+		held = 0;
 	record = shim_record_claim(kind, 0);
 	if (record) {
 		record->address = address;
 		shim_record_publish(record, bytes);
 	}
-	SYS4(SYS_rt_sigprocmask, SIG_SETMASK, &before, NULL, sizeof(before));
+	if (held)
+		SYS4(SYS_rt_sigprocmask, SIG_SETMASK, &before, NULL, sizeof(before));
 }
 
 void shim_memory_goes(enum fl_record_kind kind, uint64_t address, uint64_t size)
@@ -396,7 +456,6 @@ static struct fl_cell *cell_claim(void)
 void shim_tell(enum fl_cell_kind kind, uint64_t address)
 {
 	struct fl_cell *cell;
-	struct timespec now;
 
 	if (shim_channel.area->sigbus) { /* in order with the faults */
 		record_event(
@@ -413,11 +472,10 @@ void shim_tell(enum fl_cell_kind kind, uint64_t address)
 			return;
 		}
 	}
-	clock_gettime(CLOCK_MONOTONIC, &now);
 	cell->kind = kind;
 	cell->process = shim_channel.state->number;
-	cell->tid = (int32_t)SYS1(SYS_gettid, 0);
-	cell->ts = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+	cell->tid = thread_id();
+	cell->ts = time_now();
 	cell->address = address;
 	__atomic_store_n(&cell->state, FL_CELL_FULL, __ATOMIC_RELEASE);
 }
@@ -444,7 +502,8 @@ void shim_forking(void)
 {
 	int64_t result;
 
-	if (!shim_traced() || !shim_channel.area->tell_forks || !shim_channel.area->follow)
+	if (!shim_traced() || shim_is_quiet() || !shim_channel.area->tell_forks ||
+	    !shim_channel.area->follow)
 		return;
 	result = shim_request(FL_OP_FORKING, NULL);
 	fork_number = result > 0 ? (uint32_t)result : 0;
@@ -470,9 +529,8 @@ static int attach_forked(void)
 	if (!shim_channel.area->follow)
 		return -ECANCELED;
 	result = request(FL_OP_FORKED, (uint64_t[8]){(uint64_t)shim_channel.state->pid});
-	if (result == -ENOTCONN)
-		if (result == -ENOTCONN)
-			return shim_hello(&shim_channel, fork_number ? fork_number : 1);
+	if (result == -ENOTCONN && !shim_is_quiet())
+		return shim_hello(&shim_channel, fork_number ? fork_number : 1);
 	if (result < 0)
 		return (int)result;
 	shim_channel.state->number = (uint32_t)result;
@@ -498,17 +556,39 @@ void shim_attach(void)
 	if (!__atomic_compare_exchange_n(&state->status, &expected, SHIM_ATTACHING, false,
 		__ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
 		return;
-	state->pid = (int32_t)SYS1(SYS_getpid, 0);
-	/* libc learns the break when it first moves it; the kernel always knows. */
-	state->program_break = (uint64_t)SYS1(SYS_brk, 0);
-	if (shim_channel.area)
+	if (!shim_is_quiet()) {
+		state->pid = (int32_t)SYS1(SYS_getpid, 0);
+		/* libc learns the break when it first moves it; the kernel always knows. */
+		state->program_break = (uint64_t)SYS1(SYS_brk, 0);
+	} else {
+		state->program_break = (uint64_t)shim_program_break();
+	}
+	if (shim_channel.quiet == SHIM_SILENT)
+		result = -EPERM;
+	else if (shim_channel.area)
 		result = attach_forked();
 	else
 		result = shim_hello(&shim_channel, 0);
-	if (result == 0 && shim_channel.area->sigbus)
+	if (result == 0 && shim_channel.area->sigbus && !shim_is_quiet())
 		shim_handler_install();
-	if (result == 0 && shim_channel.area->capture_signal)
+	if (result == 0 && shim_channel.area->capture_signal && !shim_is_quiet())
 		shim_capture_install();
 	__atomic_store_n(
 	    &state->status, result == 0 ? SHIM_ATTACHED : SHIM_DETACHED, __ATOMIC_RELEASE);
+}
+
+void shim_become_quiet(void)
+{
+	int64_t result;
+
+	if (shim_is_quiet() || !shim_attached())
+		return;
+	knows_tid = libc_tid() == (int32_t)SYS1(SYS_gettid, 0);
+	result = shim_request(FL_OP_QUIET, NULL);
+	/* From now on the monitor fills, and when it dies the kernel gives the memory back. */
+	release_memory_uffd();
+	__atomic_store_n(
+	    &shim_channel.quiet, result == 0 ? SHIM_QUIET : SHIM_SILENT, __ATOMIC_RELEASE);
+	if (result < 0)
+		__atomic_store_n(&shim_channel.state->status, SHIM_DETACHED, __ATOMIC_RELEASE);
 }

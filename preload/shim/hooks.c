@@ -259,7 +259,7 @@ static void mapped(void *start, size_t size, int prot, int flags, int fd, enum f
 	    ((flags & MAP_STACK) && shim_channel.area->user_mode))
 		return;
 	/* Of files, only those in memory can be registered. */
-	if (!(flags & MAP_ANONYMOUS) && fd >= 0 &&
+	if (!(flags & MAP_ANONYMOUS) && fd >= 0 && !shim_is_quiet() &&
 	    (SYS2(SYS_fstatfs, fd, &fs) < 0 ||
 		(fs.f_type != TMPFS_TYPE && (unsigned long)fs.f_type != HUGETLBFS_TYPE)))
 		return;

@@ -36,6 +36,7 @@ void real_resolve(void)
 	REAL_ANSWERS(RESOLVE)
 #undef RESOLVE
 	*(void **)&real.syscall = dlsym(RTLD_NEXT, "syscall");
+	*(void **)&real.prctl = dlsym(RTLD_NEXT, "prctl");
 	real.glibc_malloc = dladdr((void *)real.malloc, &allocator) &&
 			    dladdr((void *)real.fork, &libc) &&
 			    allocator.dli_fbase == libc.dli_fbase;

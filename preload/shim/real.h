@@ -163,6 +163,7 @@ struct shim_real {
 	REAL_FUNCTIONS(REAL_MEMBER)
 	REAL_ANSWERS(REAL_ANSWER_MEMBER)
 	long (*syscall)(long, ...);
+	int (*prctl)(int, ...);
 	bool glibc_malloc;		     /* chunk headers are glibc's */
 	uintptr_t loader_start, loader_size; /* the dynamic linker's code */
 	uintptr_t libc_start, libc_size;     /* libc's code */

@@ -37,11 +37,21 @@ struct shim_state {
 	int32_t memory_uffd;	/* --mode=sigbus: descriptor + 1 of our pages' userfaultfd, or 0 */
 };
 
+/*
+ * A program that filters its system calls may be killed for one of ours: from then on we make none.
+ */
+enum shim_quiet {
+	SHIM_NOT_QUIET,
+	SHIM_QUIET,
+	SHIM_SILENT, /* and no requests, for they cannot be made so */
+};
+
 struct shim_channel {
 	struct shim_state *state;
 	struct fl_area *area;
 	uint8_t *doorbell;
 	uint32_t doorbell_next; /* atomic */
+	uint32_t quiet;		/* enum shim_quiet, atomic; forked children have it too */
 	int32_t memory_uffd;	/* the same, which a forked child closes */
 };
 extern struct shim_channel shim_channel;
@@ -49,6 +59,15 @@ extern struct shim_channel shim_channel;
 /* Around a fork: where the kernel does not tell the monitor of children, the shim does. */
 void shim_forking(void);
 void shim_forked(bool failed);
+
+static inline bool shim_is_quiet(void)
+{
+	return __builtin_expect(
+	    __atomic_load_n(&shim_channel.quiet, __ATOMIC_ACQUIRE) != SHIM_NOT_QUIET, 0);
+}
+
+/* Before the program's first filter. */
+void shim_become_quiet(void);
 
 /* Announces the process if that was not done, starting a monitor if there is none. */
 void shim_attach(void);

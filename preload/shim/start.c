@@ -460,7 +460,8 @@ static int create_doorbell(struct shim_channel *channel)
 
 	if (channel->doorbell)
 		return 0;
-	at = SYS6(SYS_mmap, 0, FL_DOORBELL_BYTES, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	at = SYS6(SYS_mmap, 0, FL_DOORBELL_BYTES, PROT_READ | PROT_WRITE,
+	    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (at < 0)
 		return (int)at;
 	channel->doorbell = (uint8_t *)at;

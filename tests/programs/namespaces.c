@@ -190,7 +190,7 @@ static NOINLINE void borrower(volatile char *p)
 
 	TRACED();
 	truth_region("mmap", p, pages * PAGE);
-	truth_pid();
+	truth_memory_of = truth_pid();
 	child = vfork();
 	if (child == 0) {
 		uint32_t first = truth_touch_count;
@@ -201,6 +201,7 @@ static NOINLINE void borrower(volatile char *p)
 			truth_touches[i].own_pid = own;
 		_exit(0);
 	}
+	truth_memory_of = 0;
 	truth_self.tid = saved;
 	wait_for(child);
 }

@@ -78,7 +78,8 @@ static __thread struct {
 	struct truth_place place;
 } truth_self;
 
-static pid_t truth_known_pid; /* 0: not yet */
+static pid_t truth_known_pid, truth_own_pid; /* 0: not yet */
+static bool truth_keeps_pid;		     /* it may not ask again */
 
 /*
  * The ID by which the trace knows this process: that of the namespace that recording began in. A
@@ -89,10 +90,12 @@ static UNUSED pid_t truth_pid(void)
 	const char *proc = getenv("TRUTH_PROC");
 	char text[32] = "";
 
-	if (!truth_known_pid)
+	if (!truth_known_pid) {
+		truth_own_pid = getpid();
 		truth_known_pid = proc && readlinkat(atoi(proc), "self", text, sizeof(text) - 1) > 0
 				      ? atoi(text)
-				      : getpid();
+				      : truth_own_pid;
+	}
 	return truth_known_pid;
 }
 
@@ -175,8 +178,10 @@ static UNUSED struct truth_touch *truth_note(
 	touch->thread = truth_self.name;
 	touch->top = leaf ? truth_push(leaf, truth_self.top) : truth_self.top;
 	touch->place = truth_self.place;
+	if (!truth_keeps_pid)
+		truth_known_pid = 0;
 	touch->pid = truth_memory_of ? truth_memory_of : truth_pid();
-	touch->own_pid = truth_memory_of ? truth_memory_of : getpid();
+	touch->own_pid = truth_memory_of ? truth_memory_of : truth_own_pid;
 	touch->tid = truth_self.tid;
 	touch->exact = true;
 	return touch;
@@ -256,6 +261,12 @@ static UNUSED void truth_write_one(FILE *file, const struct truth_touch *touch)
 	fputs("}\n", file);
 }
 
+static UNUSED void truth_write_all(FILE *file)
+{
+	for (uint32_t i = 0; i < truth_touch_count; i++)
+		truth_write_one(file, &truth_touches[i]);
+}
+
 /* Adds the notes to the file, oldest first. `mode` as for fopen. No other thread runs; other
    processes may do the same at once. */
 static UNUSED void truth_write(const char *path, const char *mode)
@@ -264,8 +275,7 @@ static UNUSED void truth_write(const char *path, const char *mode)
 
 	if (!file || flock(fileno(file), LOCK_EX) != 0)
 		truth_fail(path);
-	for (uint32_t i = 0; i < truth_touch_count; i++)
-		truth_write_one(file, &truth_touches[i]);
+	truth_write_all(file);
 	if (fclose(file) != 0)
 		truth_fail(path);
 }
