@@ -27,6 +27,9 @@
 #define FAULTLINE_LAUNCH_H
 
 #include <stdint.h>
+#include <sys/resource.h>
+
+#define FL_MONITOR_FILES 65536u /* descriptors that it may have */
 
 #define FL_MONITOR_VARIABLE "FAULTLINE_MONITOR"
 #define FL_SOCKET_PREFIX    "faultline-" /* of each NAME */
@@ -52,5 +55,40 @@ struct fl_launch_message {
 	char text[4048];      /* NUL-terminated, without a newline */
 };
 _Static_assert(sizeof(struct fl_launch_message) == 4096, "one packet, one page");
+
+/*
+ * The program's limits are not meant for its monitor, which reads files, writes a trace and maps
+ * rings: in the new process before it is executed. `get` and `set` are getrlimit and setrlimit.
+ */
+static inline void fl_launch_raise_limits(int (*get)(__rlimit_resource_t, struct rlimit *),
+    int (*set)(__rlimit_resource_t, const struct rlimit *))
+{
+	static const struct {
+		__rlimit_resource_t resource;
+		rlim_t most;
+	} limits[] = {
+	    {RLIMIT_AS, RLIM_INFINITY},
+	    {RLIMIT_DATA, RLIM_INFINITY},
+	    {RLIMIT_FSIZE, RLIM_INFINITY},
+	    {RLIMIT_CPU, RLIM_INFINITY},
+	    {RLIMIT_MEMLOCK, RLIM_INFINITY},
+	    {RLIMIT_NOFILE, FL_MONITOR_FILES},
+	};
+
+	for (unsigned i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
+		struct rlimit limit, most = {limits[i].most, limits[i].most};
+
+		if (get(limits[i].resource, &limit) != 0)
+			continue;
+		if (limit.rlim_cur >= most.rlim_cur)
+			continue;
+		if (limit.rlim_max > most.rlim_max)
+			most.rlim_max = limit.rlim_max;
+		if (set(limits[i].resource, &most) == 0)
+			continue;
+		limit.rlim_cur = limit.rlim_max; /* without rights */
+		set(limits[i].resource, &limit);
+	}
+}
 
 #endif

@@ -46,6 +46,7 @@ fail_errno:
 	error = -errno;
 	if (*fd >= 0)
 		close(*fd);
+	*fd = -1;
 	free(made);
 	return error;
 }

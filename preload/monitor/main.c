@@ -79,17 +79,24 @@ static void settle(void)
 {
 	static const int ignored[] = {SIGHUP, SIGINT, SIGQUIT, SIGPIPE, SIGTERM, SIGTSTP, SIGTTIN,
 	    SIGTTOU, SIGUSR1, SIGUSR2, SIGALRM, SIGXFSZ};
-	struct rlimit files;
 	sigset_t none;
 
 	for (size_t i = 0; i < sizeof(ignored) / sizeof(ignored[0]); i++)
 		signal(ignored[i], SIG_IGN);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
-		files.rlim_cur = files.rlim_max;
-		setrlimit(RLIMIT_NOFILE, &files);
-	}
+}
+
+static void raise_descriptors(void)
+{
+	struct rlimit files, most = {FL_MONITOR_FILES, FL_MONITOR_FILES};
+
+	if (getrlimit(RLIMIT_NOFILE, &files) < 0)
+		return;
+	if (files.rlim_max < FL_MONITOR_FILES && setrlimit(RLIMIT_NOFILE, &most) == 0)
+		return;
+	files.rlim_cur = files.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &files);
 }
 
 static int listen_on(const char *name, int *fd)
@@ -362,6 +369,7 @@ int main(int count, char **words)
 		return 2;
 	}
 	settle();
+	raise_descriptors();
 	result = start(&service, &arguments, path, message.text, sizeof(message.text));
 	if (result < 0) {
 		if (!message.text[0])

@@ -13,12 +13,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #define CACHE_PAGES  16u
 #define CACHE_BYTES  4096u
 #define SEGMENTS_MAX 16u
+
+#define PLENTY_OF_FILES 1024u
+#define COPY_MAX	(64 << 20)
 
 struct elf_file {
 	struct elf_file *next;
@@ -28,6 +32,8 @@ struct elf_file {
 	off_t size;
 	int fd; /* -1: `image` holds it */
 	const uint8_t *image;
+	uint8_t *copy; /* `image`, when it is ours */
+	bool vdso;
 	struct elf_segment segments[SEGMENTS_MAX];
 	size_t segment_count;
 	uint8_t build_id[BUILD_ID_MAX];
@@ -58,6 +64,7 @@ static void file_free(struct elf_file *file)
 		free(file->cache[i].bytes);
 	if (file->fd >= 0)
 		close(file->fd);
+	free(file->copy);
 	free(file);
 }
 
@@ -273,14 +280,43 @@ static struct elf_file *vdso_get(struct elf_files *files)
 	struct elf_file *file;
 
 	for (file = files->first; file; file = file->next)
-		if (file->image)
+		if (file->vdso)
 			return file;
 	if (!image || !(file = calloc(1, sizeof(*file))))
 		return NULL;
 	file->fd = -1;
+	file->vdso = true;
 	file->image = image;
 	file->size = (off_t)(elf->e_shoff + (uint64_t)elf->e_shentsize * elf->e_shnum);
 	return file_keep(files, file);
+}
+
+/* Whether a low limit on descriptors, the program's, leaves few for processes to come. */
+static bool is_scarce(int fd)
+{
+	struct rlimit files;
+
+	return getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < PLENTY_OF_FILES &&
+	       (rlim_t)fd >= files.rlim_cur / 2;
+}
+
+/* Keeps what the file holds in place of its descriptor. */
+static void copy_file(struct elf_file *file)
+{
+	size_t size = (size_t)file->size, done = 0;
+	uint8_t *copy = file->size > 0 && file->size <= COPY_MAX ? malloc(size) : NULL;
+	ssize_t got;
+
+	while (copy && done < size &&
+	       (got = pread(file->fd, copy + done, size - done, (off_t)done)) > 0)
+		done += (size_t)got;
+	if (!copy || done < size) {
+		free(copy);
+		return;
+	}
+	close(file->fd);
+	file->fd = -1;
+	file->image = file->copy = copy;
 }
 
 struct elf_file *elf_file_get(
@@ -296,8 +332,8 @@ struct elf_file *elf_file_get(
 	if (fd < 0 || fstat(fd, &status) < 0 || !S_ISREG(status.st_mode))
 		goto fail;
 	for (file = files->first; file; file = file->next)
-		if (file->fd >= 0 && file->device == status.st_dev &&
-		    file->inode == status.st_ino && file->size == status.st_size &&
+		if (!file->vdso && file->device == status.st_dev && file->inode == status.st_ino &&
+		    file->size == status.st_size &&
 		    file->modified.tv_sec == status.st_mtim.tv_sec &&
 		    file->modified.tv_nsec == status.st_mtim.tv_nsec) {
 			close(fd);
@@ -311,6 +347,8 @@ struct elf_file *elf_file_get(
 	file->inode = status.st_ino;
 	file->size = status.st_size;
 	file->modified = status.st_mtim;
+	if (is_scarce(fd))
+		copy_file(file);
 	return file_keep(files, file);
 fail:
 	if (fd >= 0)

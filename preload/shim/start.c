@@ -13,7 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/close_range.h>
-
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -98,6 +98,16 @@ static int monitor_path(char *path, size_t size)
 	return 0;
 }
 
+static int get_limit(__rlimit_resource_t resource, struct rlimit *limit)
+{
+	return (int)SYS2(SYS_getrlimit, resource, limit);
+}
+
+static int set_limit(__rlimit_resource_t resource, const struct rlimit *limit)
+{
+	return (int)SYS2(SYS_setrlimit, resource, limit);
+}
+
 /*
  * In a grandchild that shares nothing but the starter socket: becomes the monitor. In a process
  * group of its own, which the terminal's signals do not reach, but not in a session of its own: the
@@ -110,6 +120,7 @@ static void become_monitor(const char *path, char *const *arguments, char *const
 	struct sys_sigaction action = {0};
 
 	SYS2(SYS_setpgid, 0, 0);
+	fl_launch_raise_limits(get_limit, set_limit);
 	for (int signal_number = 1; signal_number <= 64; signal_number++)
 		SYS4(SYS_rt_sigaction, signal_number, &action, 0, sizeof(action.mask));
 	SYS4(SYS_rt_sigprocmask, SIG_SETMASK, &none, 0, sizeof(none));
@@ -306,8 +317,8 @@ static int start_monitor(char *name, size_t name_size, char *error, size_t error
 	long page = SYS6(
 	    SYS_mmap, 0, sizeof(*s), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
-	if (page < 0)
-		return (int)page;
+	if (page <= 0)
+		return page < 0 ? (int)page : -ENOMEM;
 	s = (struct scratch *)page;
 	result = start_monitor_in(s, error, error_size);
 	if (result == 0) {
@@ -533,28 +544,29 @@ static int hello_once(struct shim_channel *channel, uint32_t forked, const char 
 	return result;
 }
 
-int shim_hello(struct shim_channel *channel, uint32_t forked)
+/* `own_files`: in the program's own table of descriptors. `error` gets what is to be said. */
+static int hello(
+    struct shim_channel *channel, uint32_t forked, bool own_files, char *error, size_t error_size)
 {
 	struct fl_welcome welcome = {0};
 	struct descriptors descriptors;
 	const char *name = variable(FL_MONITOR_VARIABLE);
 	char own_name[64] = "";
-	static char error[TEXT_MAX];
 	int device = -1, result = descriptors_open(&descriptors, 0, -1, true);
 
-	error[0] = '\0';
 	if (result < 0 && name) { /* the monitor may know a way */
 		descriptors.which = FL_HELLO_NONE;
 		result = 0;
 	} else if (result < 0) {
-		say("the kernel refuses userfaultfd here; not traced "
+		append(error, error + error_size,
+		    "the kernel refuses userfaultfd here; not traced "
 		    "(`faultline check` tells what would permit it)");
 		return result;
 	}
 	result = create_doorbell(channel);
 	if (result == 0 && !name) { /* only preloaded */
 		result = forked ? -ENOTCONN
-				: start_monitor(own_name, sizeof(own_name), error, sizeof(error));
+				: start_monitor(own_name, sizeof(own_name), error, error_size);
 		name = own_name;
 	}
 	if (result == 0)
@@ -574,13 +586,85 @@ int shim_hello(struct shim_channel *channel, uint32_t forked)
 		channel->state->number = welcome.process;
 		/* Yama lets only descendants be read otherwise */
 		SYS2(SYS_prctl, PR_SET_PTRACER, welcome.monitor_pid);
-		if (channel->area->sigbus)
+		if (channel->area->sigbus && own_files) /* else the monitor fills */
 			keep_memory_uffd(channel, &descriptors);
 	} else if (welcome.status < 0) {
 		welcome.text[sizeof(welcome.text) - 1] = '\0';
-		append(error, error + sizeof(error), welcome.text);
+		append(error, error + error_size, welcome.text);
 	}
 	descriptors_close(&descriptors);
+	if (result < 0 && !error[0] && name == own_name) {
+		char *end = append(error, error + error_size, "cannot start the monitor (errno ");
+
+		end = append_number(end, error + error_size, (uint64_t)-result, 10);
+		append(end, error + error_size, "); not traced");
+	}
+	return result;
+}
+
+/* How many descriptors starting a monitor and saying hello need at once, beside the first. */
+#define HELLO_FILES 5
+
+/* Whether the program's limit leaves room for them; `fd` is any. */
+static bool has_room(int fd)
+{
+	long made[HELLO_FILES];
+	int count = 0;
+
+	while (count < HELLO_FILES && (made[count] = SYS3(SYS_fcntl, fd, F_DUPFD_CLOEXEC, 0)) >= 0)
+		count++;
+	for (int i = 0; i < count; i++)
+		SYS1(SYS_close, made[i]);
+	return count == HELLO_FILES;
+}
+
+struct own_table {
+	struct shim_channel *channel;
+	uint32_t forked;
+	int result;
+	char *error;
+	size_t error_size;
+};
+
+/* In a thread that has a copy of the program's descriptors, and gives them all up. */
+__attribute__((noinline)) static void hello_in_own_table(struct own_table *own)
+{
+	SYS3(SYS_close_range, 0, ~0u, 0);
+	own->result = hello(own->channel, own->forked, false, own->error, own->error_size);
+	SYS1(SYS_exit, 0);
+}
+
+/*
+ * Where the program's limit, or what it has open, leaves no room, a thread with a table of its own
+ * does it, which borrows our stack and is gone before we go on. The program's is not touched.
+ */
+static int hello_beside(
+    struct shim_channel *channel, uint32_t forked, char *error, size_t error_size)
+{
+	struct own_table own = {channel, forked, -EMFILE, error, error_size};
+	uint64_t all = ~UINT64_C(0), old;
+	long thread;
+
+	SYS4(SYS_rt_sigprocmask, SIG_SETMASK, &all, &old, sizeof(all));
+	thread = SYS5(SYS_clone, CLONE_VM | CLONE_VFORK | CLONE_THREAD | CLONE_SIGHAND, 0, 0, 0, 0);
+	if (thread == 0)
+		hello_in_own_table(&own);
+	SYS4(SYS_rt_sigprocmask, SIG_SETMASK, &old, 0, sizeof(old));
+	return thread < 0 ? (int)thread : own.result;
+}
+
+int shim_hello(struct shim_channel *channel, uint32_t forked)
+{
+	long probe = SYS4(SYS_openat, AT_FDCWD, "/", O_PATH | O_CLOEXEC, 0);
+	bool room = probe != -EMFILE && (probe < 0 || has_room((int)probe));
+	static char error[TEXT_MAX];
+	int result;
+
+	if (probe >= 0)
+		SYS1(SYS_close, probe);
+	error[0] = '\0';
+	result = room ? hello(channel, forked, true, error, sizeof(error))
+		      : hello_beside(channel, forked, error, sizeof(error));
 	if (result < 0 && error[0])
 		say(error);
 	return result;
