@@ -66,6 +66,27 @@ exact() {
 	done
 }
 
+@test "a program that filters its system calls outlives the monitor" {
+	local how mode
+	mkfifo go
+	exec 8<>go
+	for how in strict prctl threads fork; do
+		for mode in --mode=missing --capture=signal --mode=sigbus --unprivileged; do
+			rm -f said
+			timeout -k 5 30 "$FAULTLINE" record --quiet $mode --output=trace.jsonl -- \
+				"$PROGRAMS/filtered" truth 50 $how wait <&8 >said 2>stderr 3>&- &
+			local record=$! result=0
+			wait_for_line said ready
+			kill -9 "$(pgrep --parent "$(pgrep --parent $record)" faultline-moni)"
+			echo >&8
+			wait $record || result=$?
+			echo "$how $mode: status $result, $(tail -n 1 said)"
+			((result == 0))
+			grep -q -x 'filtered: done' said
+		done
+	done
+}
+
 @test "16 and 4 descriptors" {
 	exact prlimit --nofile=16 -- "$PROGRAMS/mappings-O2" truth 100
 	rm truth

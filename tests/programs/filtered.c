@@ -3,7 +3,9 @@
  * filtered: a program that allows itself few system calls (seccomp), and then touches memory, maps,
  * allocates and frees. Any other call kills it.
  *
- *   filtered TRUTH PAGES HOW
+ *   filtered TRUTH PAGES HOW [wait]
+ *
+ * `wait`: under the filter it says "ready" and reads a line before it goes on.
  *
  *   strict    SECCOMP_MODE_STRICT: read, write, exit and sigreturn
  *   prctl     a filter, by prctl; also the memory calls and exit_group
@@ -165,7 +167,7 @@ static NOINLINE void child(void)
 
 int main(int argc, char **argv)
 {
-	static char buffer[1 << 16];
+	static char buffer[1 << 16], file_buffer[1 << 16];
 	const char *how;
 	bool strict, threaded;
 	pid_t pid;
@@ -176,7 +178,7 @@ int main(int argc, char **argv)
 	pages = strtoul(argv[2], NULL, 10);
 	strict = !strcmp(how, "strict");
 	file = fopen(argv[1], "w");
-	if (!file || setvbuf(file, buffer, _IOFBF, sizeof(buffer)) != 0 || pipe(ends) != 0)
+	if (!file || setvbuf(file, file_buffer, _IOFBF, sizeof(file_buffer)) != 0 || pipe(ends) != 0)
 		truth_fail(argv[1]);
 	fputs("", file);
 	truth_thread("filtered");
@@ -197,6 +199,8 @@ int main(int argc, char **argv)
 	else if (!strict && !threaded)
 		install(!strcmp(how, "prctl"), 0, PLAIN);
 
+	if (argc > 4 && (write(1, "ready\n", 6) != 6 || read(0, buffer, 1) != 1))
+		return 1;
 	__atomic_store_n(&start, 1, __ATOMIC_RELEASE);
 	work(!strict);
 	write_notes();
