@@ -178,7 +178,8 @@ int main(int argc, char **argv)
 	pages = strtoul(argv[2], NULL, 10);
 	strict = !strcmp(how, "strict");
 	file = fopen(argv[1], "w");
-	if (!file || setvbuf(file, file_buffer, _IOFBF, sizeof(file_buffer)) != 0 || pipe(ends) != 0)
+	if (!file || setvbuf(file, file_buffer, _IOFBF, sizeof(file_buffer)) != 0 ||
+	    pipe(ends) != 0)
 		truth_fail(argv[1]);
 	fputs("", file);
 	truth_thread("filtered");

@@ -165,6 +165,13 @@ static void without_build_id(void)
 	const char *found =
 	    symbols_of_file(symbols, absolute("nameless"), child, -1, NULL, 0, address + 2, &at);
 	CHECK(found && !strcmp(found, "rewritten") && at == 2, "%s", found ? found : "(none)");
+	/* One that nobody can find by its name any more. */
+	int descriptor = open("nameless", O_RDONLY);
+	char name[PATH_MAX + 8];
+	snprintf(name, sizeof(name), "%s-gone", absolute("nameless"));
+	found = symbols_of_file(symbols, name, child, descriptor, NULL, 0, address + 3, &at);
+	CHECK(found && !strcmp(found, "rewritten") && at == 3, "%s", found ? found : "(none)");
+	close(descriptor);
 	kill(child, SIGKILL);
 	waitpid(child, NULL, 0);
 }
