@@ -359,7 +359,7 @@ static void answer_doorbell(struct service *s, struct process *p, uint64_t addre
 static bool is_forked_doorbell(const struct process *p, uint64_t address)
 {
 	return address < p->doorbell_end &&
-	       address - p->doorbell >= (uint64_t)FL_DOORBELL_PAGES * PAGE_BYTES;
+	       address >= p->doorbell + (uint64_t)FL_DOORBELL_PAGES * PAGE_BYTES;
 }
 
 /* A first fault tells which process a forked child is. */
