@@ -385,8 +385,7 @@ void process_exited(struct service *s, struct process *p, uint64_t ts)
 	thread_forget_all(s, p);
 }
 
-/* True when the memory that a userfaultfd was opened for is no more. */
-static bool has_no_memory(const struct process *p)
+bool process_has_no_memory(const struct process *p)
 {
 	return uffd_fill(p->uffd, UFFD_FILL_ZEROPAGE, p->doorbell_end - PAGE_BYTES, PAGE_BYTES,
 		   false) == -ESRCH;
@@ -396,7 +395,7 @@ void process_look_for_memory(struct service *s)
 {
 	for (struct process *p = s->processes; p; p = p->next) {
 		if (p->dead || p->uffd < 0 || (p->pid && p->pidfd >= 0 && s->perf) ||
-		    !has_no_memory(p))
+		    !process_has_no_memory(p))
 			continue;
 		if (p->pid && p->pidfd < 0) { /* its parent had waited for it when its name came */
 			process_exited(s, p, service_now());

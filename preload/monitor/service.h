@@ -203,6 +203,9 @@ int32_t process_parent(int32_t pid);
 /* True when the process has ended, though its end may not have been noticed yet. */
 bool process_has_ended(const struct process *p);
 
+/* True when the memory that its userfaultfd was opened for is no more. */
+bool process_has_no_memory(const struct process *p);
+
 /*
  * Ends forked children that ended, or never began, before anybody learned who they are; and, where
  * perf does not tell of it, notes who runs another program without a shim that says so.
