@@ -133,7 +133,8 @@ void process_born(struct service *s, int32_t pid, int32_t parent, uint64_t ts)
 	if (process_by_pid(s, pid))
 		return;
 	for (struct process *p = s->processes; p; p = p->next)
-		if (!p->dead && !p->pid && p->ppid == parent) {
+		/* One without memory is of a clone that failed. */
+		if (!p->dead && !p->pid && p->ppid == parent && !process_has_no_memory(p)) {
 			if (child)
 				return;
 			child = p;
