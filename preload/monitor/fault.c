@@ -245,70 +245,6 @@ static void tell_fault(struct service *s, struct process *p, const struct interv
 	writer_commit(s->writer);
 }
 
-static void put_off(
-    struct service *s, struct process *p, uint64_t address, uint64_t flags, int32_t tid)
-{
-	for (size_t i = 0; i < p->pending_count; i++) /* a thread says it again after a signal */
-		if (p->pending[i].tid == tid && p->pending[i].address == address)
-			return;
-	if (p->pending_count == p->pending_room) {
-		size_t room = p->pending_room ? p->pending_room * 2 : 16;
-		struct pending_fault *grown = realloc(p->pending, room * sizeof(*grown));
-
-		if (!grown) { /* the thread asks again */
-			uffd_wake(p->memory_uffd, address & ~(PAGE_BYTES - 1), PAGE_BYTES);
-			service_lost(s, LOST_EVENTS, 1, "no memory for a fault");
-			return;
-		}
-		p->pending = grown;
-		p->pending_room = room;
-	}
-	p->pending[p->pending_count++] = (struct pending_fault){address, flags, tid};
-}
-
-void fault_retry_pending(struct service *s, struct process *p)
-{
-	size_t count = p->pending_count;
-
-	/* What was put off for one event waits for the same: with many threads it is a long list.
-	 */
-	if (fault_event_is_due(p, p->doorbell_end - PAGE_BYTES))
-		return;
-	for (size_t i = 0; i < count; i++) {
-		struct pending_fault fault = p->pending[i];
-
-		p->pending[i].tid = 0; /* it may be put off again */
-		fault_handle(s, p, fault.address, fault.flags, fault.tid);
-	}
-	memmove(p->pending, p->pending + count, (p->pending_count - count) * sizeof(*p->pending));
-	p->pending_count -= count;
-}
-
-void fault_forget_pending(struct process *p, uint64_t start, uint64_t end)
-{
-	size_t kept = 0;
-
-	for (size_t i = 0; i < p->pending_count; i++) {
-		struct pending_fault fault = p->pending[i];
-
-		if (fault.address >= start && fault.address < end)
-			uffd_wake(p->memory_uffd, fault.address & ~(PAGE_BYTES - 1), PAGE_BYTES);
-		else
-			p->pending[kept++] = fault;
-	}
-	p->pending_count = kept;
-}
-
-/*
- * Messages of faults are read before those of events, and an event is sent when its unmapping or
- * moving is done already. Until it is read and its sender has gone on, the kernel fills no page
- * (-EAGAIN), and that is how it shows.
- */
-bool fault_event_is_due(struct process *p, uint64_t doorbell_page)
-{
-	return uffd_fill(p->uffd, UFFD_FILL_ZEROPAGE, doorbell_page, PAGE_BYTES, false) == -EAGAIN;
-}
-
 /*
  * When a half of the doorbell is entered the other's pages are protected anew, and so are the pages
  * for forked children when one of them rings its second time. A thread that was slow and has not
@@ -336,8 +272,8 @@ static void answer_doorbell(struct service *s, struct process *p, uint64_t addre
 	uint64_t page = address & ~(PAGE_BYTES - 1);
 	uint64_t number = (page - p->doorbell) / PAGE_BYTES;
 
-	if (fault_event_is_due(p, page)) {
-		put_off(s, p, address, flags, tid);
+	if (pending_event_is_due(p, page)) {
+		pending_add(s, p, address, flags, tid);
 		return;
 	}
 	if (number < FL_DOORBELL_PAGES)
@@ -347,7 +283,7 @@ static void answer_doorbell(struct service *s, struct process *p, uint64_t addre
 	if (p->quiet)
 		protect_doorbell(p, number);
 	if (!region_protect_rest(p)) {
-		put_off(s, p, address, flags, tid); /* the answer is there, and waits */
+		pending_add(s, p, address, flags, tid); /* the answer is there, and waits */
 		return;
 	}
 	if (!(flags & UFFD_PAGEFAULT_FLAG_WP) ||
@@ -392,7 +328,7 @@ static void serve_read(struct service *s, struct process *p, const struct interv
 	struct thread *thread = thread_known(s, task);
 
 	if (serve(s, p, region, address, kind, false).error == -EAGAIN)
-		put_off(s, p, address, flags, tid);
+		pending_add(s, p, address, flags, tid);
 	else if (thread && (thread->sample.addr ^ address) < PAGE_BYTES)
 		thread->sampled = false;
 }
@@ -439,8 +375,8 @@ void fault_handle(
 	/* The kernel tells of events when no fault is waiting to be told: a signal would make its
 	   thread fault again, for nothing, and with many threads there would be no end of it. */
 	if (s->capture == FL_CAPTURE_SIGNAL &&
-	    fault_event_is_due(p, p->doorbell_end - PAGE_BYTES)) {
-		put_off(s, p, address, flags, tid);
+	    pending_event_is_due(p, p->doorbell_end - PAGE_BYTES)) {
+		pending_add(s, p, address, flags, tid);
 		return;
 	}
 	capture_fault(s, p, address, kind, tid, task, &c);
@@ -469,7 +405,7 @@ void fault_handle(
 		verify(s, p, &c.registers, &c.view);
 	served = serve(s, p, region, address, kind, write);
 	if (served.error == -EAGAIN) {
-		put_off(s, p, address, flags, tid);
+		pending_add(s, p, address, flags, tid);
 		return;
 	}
 	thread = task ? thread_get(s, p, tid, task, c.ts) : NULL;

@@ -195,13 +195,13 @@ static void handle_event(
 		}
 		break;
 	case UFFD_EVENT_REMAP:
-		fault_forget_pending(p, m->arg.remap.from, m->arg.remap.from + m->arg.remap.len);
+		pending_forget(p, m->arg.remap.from, m->arg.remap.from + m->arg.remap.len);
 		region_move(s, p, m->arg.remap.from, m->arg.remap.to, m->arg.remap.len, ts);
 		break;
 	case UFFD_EVENT_UNMAP:
 		start = m->arg.remove.start;
 		end = m->arg.remove.end;
-		fault_forget_pending(p, start, end);
+		pending_forget(p, start, end);
 		region_unmapped(s, p, start, end - start,
 		    request_is_replacing(p, start, end - start) ? REGION_END_REPLACE
 								: REGION_END_UNMAP,
@@ -212,7 +212,7 @@ static void handle_event(
 		end = m->arg.remove.end;
 		if (start < p->doorbell_end && end > p->doorbell)
 			break;
-		fault_forget_pending(p, start, end);
+		pending_forget(p, start, end);
 		process_tell_remove(s, p, 0, start, end - start, ts);
 		break;
 	default:
@@ -235,7 +235,7 @@ static bool serve_process(struct service *s, struct process *p)
 
 	region_protect_rest(p);
 	if (p->pending_count)
-		fault_retry_pending(s, p);
+		pending_retry(s, p);
 	ts = service_now();
 	got = read(p->uffd, messages, sizeof(messages));
 	if (got <= 0)
@@ -379,7 +379,7 @@ static void register_late(struct service *s, struct process *p, uint64_t now)
 	struct maps_ranges mapped;
 	size_t kept = 0;
 
-	if (!is_late(p, now) || fault_event_is_due(p, p->doorbell_end - PAGE_BYTES))
+	if (!is_late(p, now) || pending_event_is_due(p, p->doorbell_end - PAGE_BYTES))
 		return;
 	maps_anonymous(p->pid, &mapped);
 	for (size_t i = 0; i < p->late_count; i++) {

@@ -2,9 +2,10 @@
 /*
  * service.h: the service thread's world: the traced processes and what serves them.
  *
- * service.c waits and dispatches; fault.c answers faults; request.c answers shims; region.c and
- * process.c keep the books. All of it runs in the service thread, which never blocks on anything
- * but its own descriptors and, when the writer is behind, the writer's queue.
+ * service.c waits and dispatches; fault.c and pending.c answer faults; request.c answers shims;
+ * region.c, region_change.c and process.c keep the books. All of it runs in the service thread,
+ * which never blocks on anything but its own descriptors and, when the writer is behind, the
+ * writer's queue.
  */
 #ifndef FAULTLINE_SERVICE_H
 #define FAULTLINE_SERVICE_H
@@ -317,28 +318,12 @@ void region_cover(struct service *s, struct process *p, uint64_t start, uint64_t
  */
 bool region_protect_rest(struct process *p);
 
+/* Registers the pieces of [start, end) anew, and forgets those that the process does not have. */
+void region_register_again(struct service *s, struct process *p, uint64_t start, uint64_t end);
+
 /* A forked child begins with its parent's regions and allocations. */
 void region_inherit(struct service *s, struct process *p, const struct interval_map *regions,
     const struct interval_map *allocations);
-
-/*
- * --mode=sigbus: memory that thread `tid` is about to move is taken out of the books, for others
- * may be given its place before the thread can tell; and then it comes back at its new place, where
- * the kernel has forgotten the registration. What is over `to_size` has ended.
- */
-void region_park(struct service *s, struct process *p, uint64_t start, uint64_t size, int32_t tid);
-void region_unpark(struct service *s, struct process *p, uint64_t from, uint64_t from_size,
-    uint64_t to, uint64_t to_size, int32_t tid, uint64_t ts);
-
-/* EVENT_UNMAP, which comes before any request that was made after it: see fault_event_is_due. */
-void region_unmapped(struct service *s, struct process *p, uint64_t start, uint64_t size,
-    enum region_end_reason reason, uint64_t ts);
-void region_cut(struct service *s, struct process *p, uint64_t start, uint64_t size,
-    enum region_end_reason reason, uint64_t ts);
-void region_move(
-    struct service *s, struct process *p, uint64_t from, uint64_t to, uint64_t size, uint64_t ts);
-void region_end_all(
-    struct service *s, struct process *p, enum region_end_reason reason, uint64_t ts);
 
 enum region_mapped {
 	REGION_MAPPED_BSS,     /* of modules */
@@ -357,6 +342,27 @@ void region_add_mapped(struct service *s, struct process *p, enum region_mapped 
 void region_look_up(
     struct service *s, struct process *p, uint64_t address, const struct region_origin *origin);
 
+/* ---- region_change.c ---- */
+
+/*
+ * --mode=sigbus: memory that thread `tid` is about to move is taken out of the books, for others
+ * may be given its place before the thread can tell; and then it comes back at its new place, where
+ * the kernel has forgotten the registration. What is over `to_size` has ended.
+ */
+void region_park(struct service *s, struct process *p, uint64_t start, uint64_t size, int32_t tid);
+void region_unpark(struct service *s, struct process *p, uint64_t from, uint64_t from_size,
+    uint64_t to, uint64_t to_size, int32_t tid, uint64_t ts);
+
+/* EVENT_UNMAP, which comes before any request that was made after it: see pending_event_is_due. */
+void region_unmapped(struct service *s, struct process *p, uint64_t start, uint64_t size,
+    enum region_end_reason reason, uint64_t ts);
+void region_cut(struct service *s, struct process *p, uint64_t start, uint64_t size,
+    enum region_end_reason reason, uint64_t ts);
+void region_move(
+    struct service *s, struct process *p, uint64_t from, uint64_t to, uint64_t size, uint64_t ts);
+void region_end_all(
+    struct service *s, struct process *p, enum region_end_reason reason, uint64_t ts);
+
 /* ---- fault.c ---- */
 
 void fault_handle(
@@ -372,19 +378,6 @@ int64_t fault_serve(struct service *s, struct process *p, uint64_t address, bool
    when an event has to be read first. */
 int64_t fault_touch(struct service *s, struct process *p, const struct fl_slot *slot, uint64_t ts);
 
-/*
- * True while an event is on its way: something was unmapped or moved, and the kernel has not told
- * yet. What is registered meanwhile might be taken for what went.
- */
-bool fault_event_is_due(struct process *p, uint64_t doorbell_page);
-void fault_retry_pending(struct service *s, struct process *p);
-
-/*
- * What was put off in memory that has gone since. It may be a thread's second word of a touch that
- * was served long ago, and must not be taken for one of what is there now: who still waits is woken
- * and asks again.
- */
-void fault_forget_pending(struct process *p, uint64_t start, uint64_t end);
 void fault_take_samples(struct service *s);
 
 /* A line for a page that the kernel served before it was registered. */
@@ -394,6 +387,25 @@ void fault_native(struct service *s, struct process *p, const struct interval *r
 /* The stack of a thread that waits in a request: its identifier, 0 when there is none. */
 uint64_t fault_request_stack(
     struct service *s, struct process *p, const struct fl_registers *registers, uint64_t ts);
+
+/* ---- pending.c ---- */
+
+/*
+ * True while an event is on its way: something was unmapped or moved, and the kernel has not told
+ * yet. What is registered meanwhile might be taken for what went.
+ */
+bool pending_event_is_due(struct process *p, uint64_t doorbell_page);
+/* A fault that could not be served yet. */
+void pending_add(
+    struct service *s, struct process *p, uint64_t address, uint64_t flags, int32_t tid);
+void pending_retry(struct service *s, struct process *p);
+
+/*
+ * What was put off in memory that has gone since. It may be a thread's second word of a touch that
+ * was served long ago, and must not be taken for one of what is there now: who still waits is woken
+ * and asks again.
+ */
+void pending_forget(struct process *p, uint64_t start, uint64_t end);
 
 /* ---- request.c ---- */
 

@@ -112,6 +112,12 @@ void shim_tell(enum fl_cell_kind kind, uint64_t address);
 struct fl_record *shim_record_claim(enum fl_record_kind kind, uint32_t stack);
 void shim_record_publish(struct fl_record *record, uint64_t bytes);
 
+/* --mode=sigbus: the kernel does not tell of what is unmapped and moved. */
+static inline bool shim_tells_itself(void)
+{
+	return __builtin_expect(shim_traced() && shim_channel.area->sigbus, 0);
+}
+
 /* Says that memory goes, where the kernel does not: --mode=sigbus. */
 void shim_memory_goes(enum fl_record_kind kind, uint64_t address, uint64_t size);
 

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * pending.c: faults that wait for an event of userfaultfd to be read first: as long as one is due
+ * the kernel fills no page.
+ */
+#include "service.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PAGE_BYTES UINT64_C(4096)
+
+void pending_add(
+    struct service *s, struct process *p, uint64_t address, uint64_t flags, int32_t tid)
+{
+	for (size_t i = 0; i < p->pending_count; i++) /* a thread says it again after a signal */
+		if (p->pending[i].tid == tid && p->pending[i].address == address)
+			return;
+	if (p->pending_count == p->pending_room) {
+		size_t room = p->pending_room ? p->pending_room * 2 : 16;
+		struct pending_fault *grown = realloc(p->pending, room * sizeof(*grown));
+
+		if (!grown) { /* the thread asks again */
+			uffd_wake(p->memory_uffd, address & ~(PAGE_BYTES - 1), PAGE_BYTES);
+			service_lost(s, LOST_EVENTS, 1, "no memory for a fault");
+			return;
+		}
+		p->pending = grown;
+		p->pending_room = room;
+	}
+	p->pending[p->pending_count++] = (struct pending_fault){address, flags, tid};
+}
+
+void pending_retry(struct service *s, struct process *p)
+{
+	size_t count = p->pending_count;
+
+	/* What was put off for one event waits for the same: with many threads it is a long list.
+	 */
+	if (pending_event_is_due(p, p->doorbell_end - PAGE_BYTES))
+		return;
+	for (size_t i = 0; i < count; i++) {
+		struct pending_fault fault = p->pending[i];
+
+		p->pending[i].tid = 0; /* it may be put off again */
+		fault_handle(s, p, fault.address, fault.flags, fault.tid);
+	}
+	memmove(p->pending, p->pending + count, (p->pending_count - count) * sizeof(*p->pending));
+	p->pending_count -= count;
+}
+
+void pending_forget(struct process *p, uint64_t start, uint64_t end)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < p->pending_count; i++) {
+		struct pending_fault fault = p->pending[i];
+
+		if (fault.address >= start && fault.address < end)
+			uffd_wake(p->memory_uffd, fault.address & ~(PAGE_BYTES - 1), PAGE_BYTES);
+		else
+			p->pending[kept++] = fault;
+	}
+	p->pending_count = kept;
+}
+
+/*
+ * Messages of faults are read before those of events, and an event is sent when its unmapping or
+ * moving is done already. Until it is read and its sender has gone on, the kernel fills no page
+ * (-EAGAIN), and that is how it shows.
+ */
+bool pending_event_is_due(struct process *p, uint64_t doorbell_page)
+{
+	return uffd_fill(p->uffd, UFFD_FILL_ZEROPAGE, doorbell_page, PAGE_BYTES, false) == -EAGAIN;
+}

@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: MIT */
+/* region_change.c: what becomes of regions: they are cut, they move, they end. */
+#include "service.h"
+
+#include <stdlib.h>
+
+#define PAGE_BYTES UINT64_C(4096)
+
+static bool id_is_left(const struct process *p, const struct interval *around, uint64_t id)
+{
+	const struct interval *next = interval_next(&p->regions, around->end - 1);
+
+	/* Pieces of one region were adjacent once; what is left of it is near. */
+	if (next && next->id == id)
+		return true;
+	for (uint64_t at = around->base; at < around->start;) {
+		const struct interval *piece = interval_next(&p->regions, at);
+
+		if (!piece || piece->start >= around->start)
+			return false;
+		if (piece->id == id)
+			return true;
+		at = piece->end;
+	}
+	return false;
+}
+
+static void tell_end(struct service *s, struct process *p, const struct interval *gone,
+    bool partial, enum region_end_reason reason, uint64_t ts)
+{
+	struct event_region_end *event =
+	    writer_reserve(s->writer, EVENT_REGION_END, sizeof(*event), ts);
+
+	event->id = (uint32_t)gone->id;
+	event->pid = p->pid;
+	event->reason = reason;
+	event->partial = partial;
+	event->start = gone->start;
+	event->size = gone->end - gone->start;
+	writer_commit(s->writer);
+}
+
+/* Takes the range out of the map; calls `out` with each piece that was in it. */
+static void cut(struct process *p, uint64_t start, uint64_t end,
+    void (*out)(void *context, const struct interval *piece, bool partial), void *context)
+{
+	for (;;) {
+		struct interval *found = interval_next(&p->regions, start), piece, rest;
+
+		if (!found || found->start >= end)
+			return;
+		piece = rest = *found;
+		interval_remove(&p->regions, found->start);
+		if (rest.start < start) {
+			rest.end = start;
+			interval_insert(&p->regions, &rest);
+			piece.start = start;
+		}
+		if (piece.end > end) {
+			rest.start = end;
+			rest.end = piece.end;
+			interval_insert(&p->regions, &rest);
+			piece.end = end;
+		}
+		out(context, &piece, id_is_left(p, &piece, piece.id));
+	}
+}
+
+struct ending {
+	struct service *service;
+	struct process *process;
+	enum region_end_reason reason;
+	uint64_t ts;
+};
+
+static void end_piece(void *context, const struct interval *piece, bool partial)
+{
+	struct ending *e = context;
+
+	tell_end(e->service, e->process, piece, partial, e->reason, e->ts);
+}
+
+/* The heap was trimmed: what it grows by next has to be registered. */
+static void forget_break(struct process *p, uint64_t start, uint64_t end)
+{
+	uint64_t last = (p->program_break + PAGE_BYTES - 1) & ~(PAGE_BYTES - 1);
+
+	if (!p->program_break || start >= last || end < last)
+		return;
+	p->program_break = start;
+	if (p->shared)
+		__atomic_fetch_add(&p->shared->area->break_shrunk, 1, __ATOMIC_RELEASE);
+}
+
+/* Malloc's arenas that went have to be noticed again when others take their place. */
+static void forget_arenas(struct process *p, uint64_t start, uint64_t end)
+{
+	for (uint32_t i = 0; p->shared && i < FL_ARENAS; i++) {
+		uint64_t *arena = &p->shared->area->arenas[i];
+		uint64_t base = __atomic_load_n(arena, __ATOMIC_ACQUIRE);
+
+		if (base > 1 && base >= start && base < end)
+			__atomic_store_n(arena, 1, __ATOMIC_RELEASE); /* keeps probing going */
+	}
+}
+
+void region_cut(struct service *s, struct process *p, uint64_t start, uint64_t size,
+    enum region_end_reason reason, uint64_t ts)
+{
+	p->gone_ns = ts;
+	forget_arenas(p, start, start + size);
+	cut(p, start, start + size, end_piece, &(struct ending){s, p, reason, ts});
+}
+
+void region_unmapped(struct service *s, struct process *p, uint64_t start, uint64_t size,
+    enum region_end_reason reason, uint64_t ts)
+{
+	forget_break(p, start, start + size);
+	region_cut(s, p, start, size, reason, ts);
+}
+
+struct moving {
+	struct process *process;
+	uint64_t from, to;
+	struct interval_map moved;
+};
+
+static void move_piece(void *context, const struct interval *piece, bool partial)
+{
+	struct moving *m = context;
+	struct interval at = *piece;
+
+	(void)partial;
+	at.start += m->to - m->from;
+	at.end += m->to - m->from;
+	at.base += m->to - m->from;
+	interval_insert(&m->moved, &at);
+}
+
+/* `before`: the piece where it was. */
+static void tell_move(struct service *s, struct process *p, const struct interval *before,
+    uint64_t distance, uint64_t ts)
+{
+	struct event_remap *event = writer_reserve(s->writer, EVENT_REMAP, sizeof(*event), ts);
+
+	event->pid = p->pid;
+	event->tid = 0;
+	event->region = before->id;
+	event->from = before->start;
+	event->to = before->start + distance;
+	event->size = before->end - before->start;
+	writer_commit(s->writer);
+}
+
+void region_move(
+    struct service *s, struct process *p, uint64_t from, uint64_t to, uint64_t size, uint64_t ts)
+{
+	struct moving m = {.process = p, .from = from, .to = to};
+
+	p->gone_ns = ts;
+	cut(p, from, from + size, move_piece, &m);
+	region_cut(s, p, to, size, REGION_END_REPLACE, ts);
+	for (const struct interval *piece = interval_next(&m.moved, 0); piece;
+	     piece = interval_next(&m.moved, piece->end)) {
+		struct interval before = *piece;
+
+		before.start -= to - from;
+		before.end -= to - from;
+		tell_move(s, p, &before, to - from, ts);
+		interval_insert(&p->regions, piece);
+	}
+	interval_clear(&m.moved);
+}
+
+struct parking {
+	struct service *service;
+	struct process *process;
+	int32_t tid;
+};
+
+static void park_piece(void *context, const struct interval *piece, bool partial)
+{
+	struct parking *parking = context;
+	struct process *p = parking->process;
+
+	(void)partial;
+	if (p->parked_count == p->parked_room) {
+		size_t room = p->parked_room ? p->parked_room * 2 : 16;
+		struct parked *grown = realloc(p->parked, room * sizeof(*grown));
+
+		if (!grown) {
+			service_lost(
+			    parking->service, LOST_EVENTS, 1, "no memory for a region that moves");
+			return;
+		}
+		p->parked = grown;
+		p->parked_room = room;
+	}
+	p->parked[p->parked_count++] = (struct parked){*piece, parking->tid};
+}
+
+void region_park(struct service *s, struct process *p, uint64_t start, uint64_t size, int32_t tid)
+{
+	cut(p, start, start + size, park_piece, &(struct parking){s, p, tid});
+}
+
+/* One piece, taken from its place when the move began: [from, from + kept) is now at `to`. */
+static void unpark_piece(struct service *s, struct process *p, struct interval piece, uint64_t from,
+    uint64_t kept, uint64_t to, uint64_t ts)
+{
+	struct interval rest = piece;
+
+	if (piece.end > from + kept) {
+		rest.start = piece.start > from + kept ? piece.start : from + kept;
+		tell_end(s, p, &rest, rest.start > piece.start, REGION_END_UNMAP, ts);
+		piece.end = rest.start;
+	}
+	if (piece.end <= piece.start)
+		return;
+	if (from != to)
+		tell_move(s, p, &piece, to - from, ts);
+	piece.start += to - from;
+	piece.end += to - from;
+	piece.base += to - from;
+	interval_insert(&p->regions, &piece);
+}
+
+void region_unpark(struct service *s, struct process *p, uint64_t from, uint64_t from_size,
+    uint64_t to, uint64_t to_size, int32_t tid, uint64_t ts)
+{
+	uint64_t kept = from_size < to_size ? from_size : to_size;
+	size_t left = 0;
+
+	p->gone_ns = ts;
+	region_cut(s, p, to, from == to ? kept : to_size, REGION_END_REPLACE, ts);
+	for (size_t i = 0; i < p->parked_count; i++) {
+		struct parked *parked = &p->parked[i];
+
+		if (parked->tid == tid && parked->piece.start - from < from_size)
+			unpark_piece(s, p, parked->piece, from, kept, to, ts);
+		else
+			p->parked[left++] = *parked;
+	}
+	p->parked_count = left;
+	region_register_again(s, p, to, to + kept);
+}
+
+void region_end_all(
+    struct service *s, struct process *p, enum region_end_reason reason, uint64_t ts)
+{
+	for (const struct interval *piece = interval_next(&p->regions, 0); piece;
+	     piece = interval_next(&p->regions, piece->end)) {
+		const struct interval *next = interval_next(&p->regions, piece->end);
+
+		if (!(piece->detail & REGION_INHERITED))
+			tell_end(s, p, piece, next && next->id == piece->id, reason, ts);
+	}
+	interval_clear(&p->regions);
+}
