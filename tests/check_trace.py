@@ -369,6 +369,13 @@ class Comparison:
         module = self.trace.modules.get(stack["frames"][0].get("module"), {"path": ""})
         return os.path.basename(module["path"]).startswith("libc.so")
 
+    @staticmethod
+    def is_of_stack(fault, notes):
+        """A stack of libc's lay where the program has mapped at another time."""
+        region = fault["in"][0]
+        return region and region["source"] == "stack" and all(
+            "stack" not in note.get("source", "stack") for note in notes)
+
     def run(self, notes):
         """A page's notes and its faults, both in order, must be the same."""
         noted, faulted = collections.defaultdict(list), collections.defaultdict(list)
@@ -386,6 +393,7 @@ class Comparison:
             faults = faulted[page]
             if page_notes[0].get("source") in self.options.untraced:
                 page_notes = []
+            faults = [fault for fault in faults if not self.is_of_stack(fault, noted[page])]
             if len(faults) > len(page_notes):
                 faults = [fault for fault in faults if not self.is_header(fault)]
             if len(faults) != len(page_notes):

@@ -67,8 +67,7 @@ static bool capture_by_proc(
 			return false;
 		if (strncmp(text, "running", 7) != 0)
 			break;
-		c->outdated =
-		    kind != FAULT_WRITE_PROTECT && remote_is_present(process_memory(p), page);
+		c->outdated = kind != FAULT_WRITE_PROTECT && remote_is_present(p, page);
 		if (c->outdated || service_now() > until)
 			return false;
 		if (++looks % RUNNING_SPIN == 0)

@@ -195,8 +195,7 @@ static struct served fill(struct service *s, struct process *p, const struct int
 	served.ts = service_now();
 	if (kind == FAULT_MISSING)
 		served.bytes = bytes;
-	if (served.error == -EEXIST && size > PAGE_BYTES &&
-	    !remote_is_present(process_memory(p), page))
+	if (served.error == -EEXIST && size > PAGE_BYTES && !remote_is_present(p, page))
 		served.error = -ENOMEM; /* what the kernel means when its pool of them is empty */
 	if (served.error == -EEXIST || served.error == -ENOENT || served.error == -ESRCH ||
 	    (served.error == -EFAULT && kind == FAULT_MINOR))

@@ -150,6 +150,7 @@ void process_born(struct service *s, int32_t pid, int32_t parent, uint64_t ts)
 
 static void set_pid(struct service *s, struct process *p, int32_t pid)
 {
+	remote_forget(p);
 	p->pid = pid;
 	if (p->pidfd >= 0)
 		close(p->pidfd);
@@ -187,6 +188,7 @@ void process_identify(struct service *s, struct process *p, int32_t pid, uint64_
 
 void process_close_uffds(struct process *p)
 {
+	remote_forget(p);
 	if (p->memory_uffd >= 0 && p->memory_uffd != p->uffd)
 		close(p->memory_uffd);
 	if (p->uffd >= 0)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* remote.c: reads a traced process's memory without ever faulting a registered page in. */
+/* remote.c: reads a traced process's memory without ever faulting a page in. */
 #include "rights.h"
 #include "service.h"
 
@@ -17,6 +17,8 @@
 #define PIECES_MAX  72u
 #define ENTRIES	    512u
 #define PRESENT	    (UINT64_C(1) << 63) /* Documentation/admin-guide/mm/pagemap.rst */
+#define SWAPPED	    (UINT64_C(1) << 62)
+#define PROTECTED   (UINT64_C(1) << 57)
 #define SCAN_RUNS   128u
 #define GUARD_NS    100000000		 /* a read takes microseconds */
 #define STUCK_TURNS 20u			 /* two seconds: the read waits for somebody else */
@@ -134,12 +136,47 @@ static int pagemap_open(int32_t pid)
 	return rights_open_proc(path);
 }
 
-/* How much of [address, address + size), which lies in one region, is present from its start. */
-static uint64_t present_bytes(int32_t pid, uint64_t address, uint64_t size)
+/* The page map of the process that was read last: most often it is read again. */
+static struct {
+	uint32_t number;
+	int fd;
+} kept = {.fd = -1};
+
+static void forget_kept(void)
+{
+	if (kept.fd >= 0)
+		close(kept.fd);
+	kept.fd = -1;
+}
+
+void remote_forget(const struct process *p)
+{
+	if (kept.number == p->number)
+		forget_kept();
+}
+
+static int pagemap_of(const struct process *p)
+{
+	if (kept.fd < 0 || kept.number != p->number) {
+		forget_kept();
+		kept.number = p->number;
+		kept.fd = pagemap_open(process_memory(p));
+	}
+	return kept.fd;
+}
+
+/* In shared memory what is protected may be the mark of a page that is missing. */
+static bool is_in_memory(uint64_t entry)
+{
+	return (entry & PRESENT) || ((entry & SWAPPED) && !(entry & PROTECTED));
+}
+
+/* How much of [address, address + size) is in memory, or was swapped out, from its start. */
+static uint64_t present_bytes(const struct process *p, uint64_t address, uint64_t size)
 {
 	uint64_t entries[ENTRIES], first = address / PAGE_BYTES;
 	uint64_t pages = (address + size + PAGE_BYTES - 1) / PAGE_BYTES - first, present = 0;
-	int fd = pagemap_open(pid);
+	int fd = pagemap_of(p);
 	ssize_t got;
 
 	if (fd < 0)
@@ -147,8 +184,7 @@ static uint64_t present_bytes(int32_t pid, uint64_t address, uint64_t size)
 	if (pages > ENTRIES)
 		pages = ENTRIES;
 	got = pread(fd, entries, pages * 8, (off_t)(first * 8));
-	close(fd);
-	while (got > 0 && present < (uint64_t)got / 8 && (entries[present] & PRESENT))
+	while (got > 0 && present < (uint64_t)got / 8 && is_in_memory(entries[present]))
 		present++;
 	if (!present)
 		return 0;
@@ -156,15 +192,18 @@ static uint64_t present_bytes(int32_t pid, uint64_t address, uint64_t size)
 	return present < size ? present : size;
 }
 
-bool remote_is_present(int32_t pid, uint64_t page)
+bool remote_is_present(const struct process *p, uint64_t page)
 {
-	return present_bytes(pid, page, PAGE_BYTES) > 0;
+	return present_bytes(p, page, PAGE_BYTES) > 0;
 }
 
-/* The part of the range, from its start, that can be read without waiting for ourselves. */
-static size_t safe_bytes(struct process *p, uint64_t address, size_t size)
+/*
+ * The part of the range, from its start, that can be read without waiting for ourselves, and
+ * without bringing in a page that the program has not touched yet.
+ */
+static size_t safe_bytes(const struct process *p, uint64_t address, size_t size)
 {
-	uint64_t at = address, end = address + size;
+	uint64_t end = address + size;
 	const struct interval *foreign;
 
 	/* The doorbell is registered as well, though it is no region of the program's. */
@@ -172,32 +211,14 @@ static size_t safe_bytes(struct process *p, uint64_t address, size_t size)
 		if (address >= p->doorbell)
 			return 0;
 		end = p->doorbell;
-		size = end - address;
 	}
 	foreign = interval_next(&p->foreign, address);
 	if (foreign && foreign->start < end) {
 		if (foreign->start <= address)
 			return 0;
 		end = foreign->start;
-		size = end - address;
 	}
-	while (at < end) {
-		const struct interval *region = interval_next(&p->regions, at);
-		uint64_t limit, safe;
-
-		if (!region || region->start >= end)
-			return size;
-		if (region->start > at) {
-			at = region->start;
-			continue;
-		}
-		limit = region->end < end ? region->end : end;
-		safe = present_bytes(process_memory(p), at, limit - at);
-		at += safe;
-		if (at < limit)
-			break;
-	}
-	return at < end ? at - address : size;
+	return present_bytes(p, address, end - address);
 }
 
 size_t remote_read(struct process *p, uint64_t address, void *to, size_t size)

@@ -472,13 +472,17 @@ void ring_drain_all(struct service *s, struct process *p);
 /* ---- remote.c ---- */
 
 /*
- * Copies up to `size` bytes of the process's memory and returns how many. Never touches a page
- * that is registered and missing: the monitor would wait for itself.
+ * Copies up to `size` bytes of the process's memory and returns how many. Never touches a page that
+ * is missing: of registered memory the monitor would wait for itself, and other memory may be
+ * registered in the next moment.
  */
 size_t remote_read(struct process *p, uint64_t address, void *to, size_t size);
 
-/* Whether process `pid` has the page of 4 KiB at `page` in memory. */
-bool remote_is_present(int32_t pid, uint64_t page);
+/* Whether the process has the page of 4 KiB at `page` in memory. */
+bool remote_is_present(const struct process *p, uint64_t page);
+
+/* From now on the process has other memory, or none. */
+void remote_forget(const struct process *p);
 
 /* Starts the thread that frees a read from waiting for itself all the same. 0 or negative errno. */
 int remote_guard_start(void);
