@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 # SPDX-License-Identifier: MIT
 """
 Compares the trace of a running process with the kernel's own books: the pages that the faults of

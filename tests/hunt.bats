@@ -6,22 +6,20 @@
 
 load helpers
 
+# A whole test file runs in each.
+BATS_TEST_TIMEOUT=$((BATS_TEST_TIMEOUT * 2))
+
 setup() {
 	cd "$BATS_TEST_TMPDIR" || return
 	requires userfaultfd perf
 }
 
-# tormented HOW FILE...: test files pass while their monitors are tormented (tests/limited).
+# tormented HOW FILE: a test file passes while its monitors are tormented (tests/limited).
 tormented() {
-	local how=$1 file files=()
-	shift
-	for file in "$@"; do
-		files+=("tests/$file.bats")
-	done
-	local inherited=()
+	local how=$1 file=$2 inherited=()
 	mapfile -t inherited < <(compgen -v | grep -E '^BATS_' | sed 's/^/--unset=/')
 	env "${inherited[@]}" TORMENT="$how" TORMENT_LOG="$PWD/log" TIME_FACTOR=$((TIME_FACTOR * 4)) \
-		TAGS="!slow,!stress" FILTER= RESULT= "$TOP/tests/run" "${files[@]}" >result 2>&1 3>&- 4>&- ||
+		TAGS="!slow,!stress" FILTER= RESULT= "$TOP/tests/run" "tests/$file.bats" >result 2>&1 3>&- 4>&- ||
 		{
 			grep -E -A 200 "^not ok" result | head -c 20000; tail -n 5 result
 			fail "with this torment: $(tail -n 3 log)"
@@ -33,13 +31,53 @@ tormented() {
 }
 
 # bats test_tags=stress
-@test "hunt: the monitor is stopped now and then" {
-	tormented stop transparent exact processes threads signals
+@test "hunt: the monitor is stopped now and then: transparent" {
+	tormented stop transparent
 }
 
 # bats test_tags=stress
-@test "hunt: the monitor is slow" {
-	tormented slow transparent exact sigbus modes user
+@test "hunt: the monitor is stopped now and then: exact" {
+	tormented stop exact
+}
+
+# bats test_tags=stress
+@test "hunt: the monitor is stopped now and then: processes" {
+	tormented stop processes
+}
+
+# bats test_tags=stress
+@test "hunt: the monitor is stopped now and then: threads" {
+	tormented stop threads
+}
+
+# bats test_tags=stress
+@test "hunt: the monitor is stopped now and then: signals" {
+	tormented stop signals
+}
+
+# bats test_tags=stress
+@test "hunt: the monitor is slow: transparent" {
+	tormented slow transparent
+}
+
+# bats test_tags=stress
+@test "hunt: the monitor is slow: exact" {
+	tormented slow exact
+}
+
+# bats test_tags=stress
+@test "hunt: the monitor is slow: sigbus" {
+	tormented slow sigbus
+}
+
+# bats test_tags=stress
+@test "hunt: the monitor is slow: modes" {
+	tormented slow modes
+}
+
+# bats test_tags=stress
+@test "hunt: the monitor is slow: user" {
+	tormented slow user
 }
 
 # killed PROGRAM ARGUMENTS...: its monitor is killed at a random moment, in every mode; the program
@@ -52,7 +90,7 @@ killed() {
 		export "${setting?}" TORMENT=kill TORMENT_LOG=log
 		_run_as recorded 60 "/^faultline: the monitor was killed/d" \
 			"$FAULTLINE" record --quiet --output=recorded.jsonl -- "$@"
-		_run_as preloaded 60 "" env FAULTLINE_OUTPUT=preloaded.jsonl LD_PRELOAD="$SHIM" "$@"
+		_run_as preloaded 60 "/^faultline: the monitor did not start; not traced/d" env FAULTLINE_OUTPUT=preloaded.jsonl LD_PRELOAD="$SHIM" "$@"
 		unset "${setting%%=*}" TORMENT
 		local how what
 		for how in recorded preloaded; do

@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 # SPDX-License-Identifier: MIT
 """stacks.py TRACE: are the stacks of the first-touch loop whole?
 
