@@ -22,10 +22,14 @@
  * leaves out what only the kernel could tell it: its thread's ID (the slot names the page instead)
  * and the time.
  *
- *   area:  | struct fl_area header | FL_SLOTS slots | FL_CELLS cells | ring |
+ *   area:  | struct fl_area header | FL_SLOTS slots | FL_CELLS cells | ring | FL_NOTES notes |
  *
  * Telling. What needs no answer goes into a cell: claimed by compare-and-swap, filled, then
- * published. The monitor takes published cells before it handles any fault of that process.
+ * published. The monitor takes published cells, in the order of their claims, before it handles any
+ * fault of that process; one that is claimed and not published tells of nothing that others could
+ * know of. What
+ * has a stack, as an allocation has, is a record in a *note*, claimed in the same way, and its cell
+ * tells which; without a free note it is a request, for which the monitor takes all of them.
  *
  * Serving oneself (--mode=sigbus). A second userfaultfd answers touches of missing pages with
  * SIGBUS. The shim's handler fills the page itself, by a copy of that descriptor, and leaves a
@@ -51,7 +55,7 @@
 
 #include <stdint.h>
 
-#define FL_PROTOCOL_VERSION 5u
+#define FL_PROTOCOL_VERSION 6u
 #define FL_SLOTS	    64u
 #define FL_CELLS	    2048u
 #define FL_ARENAS	    512u
@@ -60,6 +64,8 @@
 #define FL_RING_BYTES	    (1u << 20)
 #define FL_RECORD_UNIT	    64u		/* records begin and end at multiples of it */
 #define FL_RECORD_STACK	    (32u << 10) /* at most this much of a stack is copied */
+#define FL_NOTES	    128u
+#define FL_NOTE_BYTES	    (16u << 10) /* of a record that is no part of the ring, with its stack */
 
 /* The signal of --capture=signal: Linux never raises it, and programs do not use it. */
 #define FL_CAPTURE_SIGNAL_NUMBER 16 /* SIGSTKFLT */
@@ -147,17 +153,19 @@ struct fl_slot {
 };
 _Static_assert(sizeof(struct fl_slot) == 192, "slots do not share cache lines");
 
-enum fl_cell_state { FL_CELL_EMPTY, FL_CELL_CLAIMED, FL_CELL_FULL };
-enum fl_cell_kind { FL_CELL_FREED = 1, FL_CELL_UNLOADED };
+enum fl_cell_state { FL_CELL_EMPTY, FL_CELL_CLAIMED };
+enum fl_cell_kind { FL_CELL_FREED = 1, FL_CELL_UNLOADED, FL_CELL_NOTE };
 
 struct fl_cell {
 	uint32_t state; /* enum fl_cell_state, atomic; monitor empties it */
-	uint32_t kind;	/* shim: FL_CELL_FREED: address; FL_CELL_UNLOADED: modules went */
+	uint32_t kind;	/* shim: FL_CELL_FREED: address; FL_CELL_UNLOADED: modules went;
+			   FL_CELL_NOTE: the address is the number of a note */
 	uint32_t process;
 	int32_t tid;
 	uint64_t ts; /* CLOCK_MONOTONIC, nanoseconds; 0: when it is taken */
 	uint64_t address;
-	uint64_t pad[4];
+	uint64_t order; /* which was claimed later */
+	uint64_t pad[3];
 };
 _Static_assert(sizeof(struct fl_cell) == 64, "a cell is a cache line");
 
@@ -169,19 +177,21 @@ enum fl_record_kind {
 	FL_RECORD_REMOVE, /* address, bytes: its pages go, the mapping stays */
 	FL_RECORD_FREED,  /* what a cell tells otherwise, in order with the faults */
 	FL_RECORD_UNLOADED,
+	FL_RECORD_ALLOC, /* address, bytes */
 };
 
-/* What lies in the ring: --mode=sigbus. Positions count bytes from the ring's beginning and never
-   wrap; a record lies at its position modulo FL_RING_BYTES, in one piece. */
+/* What lies in the ring, with --mode=sigbus, or in a note. Positions count bytes from the ring's
+   beginning and never wrap; a record lies at its position modulo FL_RING_BYTES, in one piece. */
 struct fl_record {
-	uint64_t published; /* its position + 1 when it is complete, atomic; monitor empties it */
+	uint64_t published; /* its position + 1 when it is complete, atomic; monitor empties it. Of
+			       a note: not 0 while it is somebody's */
 	uint32_t size;	    /* of the whole record: a multiple of FL_RECORD_UNIT */
 	uint32_t kind;	    /* enum fl_record_kind */
 	uint32_t process;   /* number */
 	int32_t tid;	    /* as the program sees it */
 	uint64_t ts;	    /* CLOCK_MONOTONIC, nanoseconds; 0: when it is taken */
 	uint64_t address, bytes;
-	uint32_t write; /* 1: a write, 0: a read */
+	uint32_t write; /* FL_RECORD_FAULT: 1: a write, 0: a read; FL_RECORD_ALLOC: its function */
 	uint32_t stack_size;
 	struct fl_registers registers;
 	uint8_t stack[]; /* from the stack pointer upwards */
@@ -202,7 +212,7 @@ struct fl_area {
 	uint32_t follow;	  /* 1: forked children announce themselves */
 	uint32_t sources;	  /* bits 1 << enum fl_source */
 	uint64_t alloc_threshold; /* bytes; UINT64_MAX: off */
-	uint32_t next_cell;	  /* shim: counts claims and tells where to try first, atomic */
+	uint32_t next_cell;	  /* shim: where to try first, atomic */
 	uint32_t full;		  /* shim: counts what found no room, atomic; monitor reads */
 	uint32_t break_shrunk;	  /* monitor: another number when a heap was trimmed, atomic */
 	uint32_t sigbus;	  /* 1: the shim serves faults itself */
@@ -212,13 +222,18 @@ struct fl_area {
 	uint32_t paused; /* monitor: 1: nothing is registered yet, report nothing, atomic */
 	uint32_t ended;	 /* monitor: 1: nothing is registered any more, and never again, atomic */
 	uint32_t tell_forks; /* 1: the kernel does not tell of children */
-	uint64_t claims;     /* shim: counts those of slots, atomic */
-	uint64_t pad[7];
+	uint64_t claims;     /* shim: counts those of slots and cells, atomic */
+	uint32_t next_note;  /* no note before it is free, most likely; both write, atomic */
+	uint32_t pad0;
+	uint64_t pad[6];
 	/* Bases of malloc arenas that are registered, atomic: shim looks up, monitor writes. */
 	uint64_t arenas[FL_ARENAS];
 	struct fl_slot slots[FL_SLOTS];
+	uint64_t published[FL_CELLS / 64]; /* a bit for each cell; shim sets, monitor clears, atomic
+					    */
 	struct fl_cell cells[FL_CELLS];
 	struct fl_ring ring;
+	uint8_t notes[FL_NOTES][FL_NOTE_BYTES]; /* each begins with a struct fl_record */
 };
 _Static_assert(sizeof(struct fl_area) % 64 == 0, "cells are aligned");
 

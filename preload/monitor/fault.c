@@ -453,24 +453,31 @@ int64_t fault_serve(struct service *s, struct process *p, uint64_t address, bool
 	return served.error < 0 ? served.error : (int64_t)served.bytes;
 }
 
-void fault_self_served(struct service *s, struct process *p, const struct fl_record *record)
+uint64_t fault_record_stack(
+    struct service *s, struct process *p, const struct fl_record *record, uint32_t stack_size)
+{
+	struct stack_view view = {.bytes = record->stack, .size = stack_size};
+	struct registers registers;
+
+	if (s->capture == FL_CAPTURE_NONE)
+		return 0;
+	arch_from_shim(&registers, &record->registers);
+	view.start = registers.r[ARCH_SP];
+	if (!unwind_by_rules(s->unwinder, p->space, &registers, &view, &s->unwound))
+		unwind_fully(
+		    s->unwinder, &p->space, process_memory(p), &registers, &view, &s->unwound);
+	if (s->options.verify_stacks)
+		verify(s, p, &registers, &view);
+	return intern(s, p, record->ts);
+}
+
+void fault_self_served(
+    struct service *s, struct process *p, const struct fl_record *record, uint32_t stack_size)
 {
 	struct capture c = {.ts = record->ts, .origin = ORIGIN_USER};
 	struct served served = {.bytes = record->bytes, .how = SERVED_ZERO};
-	uint64_t stack = 0;
+	uint64_t stack = fault_record_stack(s, p, record, stack_size);
 
-	if (s->capture != FL_CAPTURE_NONE) {
-		arch_from_shim(&c.registers, &record->registers);
-		c.view = (struct stack_view){.start = c.registers.r[ARCH_SP],
-		    .bytes = record->stack,
-		    .size = record->stack_size};
-		if (!unwind_by_rules(s->unwinder, p->space, &c.registers, &c.view, &s->unwound))
-			unwind_fully(s->unwinder, &p->space, process_memory(p), &c.registers,
-			    &c.view, &s->unwound);
-		if (s->options.verify_stacks)
-			verify(s, p, &c.registers, &c.view);
-		stack = intern(s, p, c.ts);
-	}
 	thread_get(s, p, record->tid, 0, c.ts);
 	tell_fault(s, p, interval_find(&p->regions, record->address), record->address,
 	    FAULT_MISSING, record->write ? ACCESS_WRITE : ACCESS_READ, record->tid, &c, &served,

@@ -198,6 +198,8 @@ void process_close_uffds(struct process *p)
 
 void process_reset(struct service *s, struct process *p, enum region_end_reason reason, uint64_t ts)
 {
+	if (p->shared)
+		request_drain_cells(s, p->shared);
 	ring_drain_all(s, p);
 	region_end_all(s, p, reason, ts);
 	interval_clear(&p->foreign);
@@ -363,7 +365,7 @@ void process_exited(struct service *s, struct process *p, uint64_t ts)
 	if (p->dead)
 		return;
 	if (p->shared)
-		request_drain_cells(s, p->shared, true);
+		request_drain_cells(s, p->shared);
 	ring_drain_all(s, p);
 	if (p->exec_pending)
 		process_tell(s, p, PROCESS_DETACH, ts);

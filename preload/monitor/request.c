@@ -16,9 +16,6 @@
 #define HUGE_MASK  0x3f
 #define HUGE_USUAL (2u << 20)
 
-/* Shims claim cells one after the other; a gap of more than this is the end. */
-#define CELLS_AHEAD 64u
-
 /* ---- requests ---- */
 
 static struct region_origin origin_of(struct service *s, struct process *p,
@@ -125,32 +122,38 @@ void request_know_arena(struct process *p, uint64_t base)
 	}
 }
 
+static void tell_alloc(struct service *s, struct process *p, int32_t tid, uint64_t address,
+    uint64_t size, uint32_t function, uint64_t stack, uint64_t ts)
+{
+	struct interval allocation = {
+	    .start = address, .end = address + (size ? size : 1), .base = ts};
+	const struct interval *before;
+	struct event_alloc *event = writer_reserve(s->writer, EVENT_ALLOC, sizeof(*event), ts);
+
+	event->id = allocation.id = s->next_allocation++;
+	event->pid = p->pid;
+	event->tid = tid;
+	event->addr = address;
+	event->size = size;
+	event->func = function;
+	event->stack = stack;
+	event->pad = 0;
+	writer_commit(s->writer);
+	while ((before = interval_next(&p->allocations, allocation.start)) &&
+	       before->start < allocation.end)
+		interval_remove(&p->allocations, before->start);
+	if (!interval_insert(&p->allocations, &allocation))
+		service_lost(s, LOST_EVENTS, 1, "no memory for an allocation");
+}
+
 static void do_alloc(struct service *s, struct process *p, const struct fl_slot *slot, uint64_t ts)
 {
 	const uint64_t *a = slot->argument;
 	struct region_origin origin = origin_of(s, p, slot, FL_SOURCE_MALLOC_MMAP, ts);
-	struct interval allocation = {.start = a[0], .end = a[0] + (a[1] ? a[1] : 1), .base = ts};
-	struct interval *before;
-	struct event_alloc *event;
 
 	/* The allocation comes first: its first page was touched by malloc's own header. */
-	if (a[3] & FL_NOTE_ALLOC) {
-		event = writer_reserve(s->writer, EVENT_ALLOC, sizeof(*event), ts);
-		event->id = allocation.id = s->next_allocation++;
-		event->pid = p->pid;
-		event->tid = slot->tid;
-		event->addr = a[0];
-		event->size = a[1];
-		event->func = (uint32_t)a[2];
-		event->stack = origin.stack;
-		event->pad = 0;
-		writer_commit(s->writer);
-		while ((before = interval_next(&p->allocations, allocation.start)) &&
-		       before->start < allocation.end)
-			interval_remove(&p->allocations, before->start);
-		if (!interval_insert(&p->allocations, &allocation))
-			service_lost(s, LOST_EVENTS, 1, "no memory for an allocation");
-	}
+	if (a[3] & FL_NOTE_ALLOC)
+		tell_alloc(s, p, slot->tid, a[0], a[1], (uint32_t)a[2], origin.stack, ts);
 	origin.catch_up = true;
 	if (a[3] & FL_NOTE_BREAK)
 		break_to(s, p, a[4], &origin);
@@ -299,7 +302,7 @@ static int64_t handle(
 	case FL_OP_QUIET:
 		return do_quiet(p);
 	case FL_OP_DRAIN:
-		request_drain_cells(s, p->shared, true);
+		request_drain_cells(s, p->shared);
 		return 0;
 	default:
 		return -EINVAL;
@@ -388,56 +391,110 @@ void request_freed(struct service *s, struct process *p, int32_t tid, uint64_t a
 	interval_remove(&p->allocations, allocation->start);
 }
 
-static void take_cell(struct service *s, const struct fl_cell *cell)
+void request_allocated(
+    struct service *s, struct process *p, const struct fl_record *record, uint32_t stack_size)
+{
+	uint64_t stack = fault_record_stack(s, p, record, stack_size);
+
+	thread_get(s, p, record->tid, 0, record->ts);
+	tell_alloc(
+	    s, p, record->tid, record->address, record->bytes, record->write, stack, record->ts);
+}
+
+static void take_note(
+    struct service *s, struct process *p, const struct fl_cell *cell, struct fl_record *record)
+{
+	uint32_t stack_size = record->stack_size;
+
+	record->tid = cell->tid;
+	record->ts = cell->ts ? cell->ts : service_now();
+	if (record->kind == FL_RECORD_ALLOC && stack_size <= FL_NOTE_BYTES - sizeof(*record))
+		request_allocated(s, p, record, stack_size);
+}
+
+static void take_cell(struct service *s, struct fl_area *area, const struct fl_cell *cell)
 {
 	struct process *p = process_by_number(s, cell->process);
+	uint64_t address = cell->address;
+	struct fl_record *note;
 
-	if (!p)
-		return;
-	if (cell->kind == FL_CELL_UNLOADED)
-		p->space->stale = true;
-	else
-		request_freed(s, p, cell->tid, cell->address, cell->ts ? cell->ts : service_now());
+	switch (cell->kind) {
+	case FL_CELL_UNLOADED:
+		if (p)
+			p->space->stale = true;
+		break;
+	case FL_CELL_FREED:
+		if (p)
+			request_freed(
+			    s, p, cell->tid, address, cell->ts ? cell->ts : service_now());
+		break;
+	case FL_CELL_NOTE:
+		if (address >= FL_NOTES)
+			break;
+		note = (struct fl_record *)area->notes[address];
+		if (p)
+			take_note(s, p, cell, note);
+		__atomic_store_n(&note->published, 0, __ATOMIC_RELEASE);
+		if (address < __atomic_load_n(&area->next_note, __ATOMIC_RELAXED))
+			__atomic_store_n(&area->next_note, (uint32_t)address, __ATOMIC_RELAXED);
+		break;
+	default:
+		break;
+	}
+}
+
+struct published {
+	uint64_t order;
+	uint32_t cell;
+};
+
+static int by_order(const void *a, const void *b)
+{
+	const struct published *first = a, *second = b;
+
+	return (first->order > second->order) - (first->order < second->order);
 }
 
 /*
- * Takes what is published, in order, from the first cell that was not taken at the last look. A
- * shim that is between claiming and publishing holds up its own cell only: what that cell will
- * tell has not happened yet. `all` looks at every cell.
+ * Notes which cells are published. What others knew of when they published was published before:
+ * when a look finds nothing more, nothing that came earlier is missing.
  */
-void request_drain_cells(struct service *s, struct shared_area *shared, bool all)
+static uint32_t find_published(struct fl_area *area, struct published *found)
 {
-	struct fl_area *area = shared->area;
-	uint32_t at = shared->next_cell, empty = 0, full;
-	uint32_t most_empty = all ? FL_CELLS : CELLS_AHEAD;
-	bool waiting = false;
-	uint32_t next = __atomic_load_n(&area->next_cell, __ATOMIC_ACQUIRE);
+	uint32_t count = 0, before;
 
-	if (!all && next == shared->hint && !shared->waiting)
-		return;
-	for (uint32_t seen = 0; seen < FL_CELLS && empty < most_empty; seen++, at++) {
-		struct fl_cell *cell = &area->cells[at % FL_CELLS];
+	do {
+		before = count;
+		for (uint32_t i = 0; i < FL_CELLS / 64 && count < FL_CELLS; i++) {
+			uint64_t *word = &area->published[i], bits;
 
-		switch (__atomic_load_n(&cell->state, __ATOMIC_ACQUIRE)) {
-		case FL_CELL_FULL:
-			take_cell(s, cell);
-			__atomic_store_n(&cell->state, FL_CELL_EMPTY, __ATOMIC_RELEASE);
-			empty = 0;
-			if (!waiting)
-				shared->next_cell = at + 1;
-			break;
-		case FL_CELL_CLAIMED:
-			empty = 0;
-			waiting = true;
-			break;
-		default:
-			empty++;
-			break;
+			if (!__atomic_load_n(word, __ATOMIC_RELAXED))
+				continue;
+			bits = __atomic_exchange_n(word, 0, __ATOMIC_ACQUIRE);
+			for (; bits && count < FL_CELLS; bits &= bits - 1) {
+				uint32_t cell = i * 64 + (uint32_t)__builtin_ctzll(bits);
+
+				found[count++] = (struct published){area->cells[cell].order, cell};
+			}
 		}
+	} while (count > before);
+	return count;
+}
+
+void request_drain_cells(struct service *s, struct shared_area *shared)
+{
+	static struct published found[FL_CELLS];
+	struct fl_area *area = shared->area;
+	uint32_t count = find_published(area, found);
+	uint32_t full = __atomic_load_n(&area->full, __ATOMIC_RELAXED);
+
+	qsort(found, count, sizeof(found[0]), by_order);
+	for (uint32_t i = 0; i < count; i++) {
+		struct fl_cell *cell = &area->cells[found[i].cell];
+
+		take_cell(s, area, cell);
+		__atomic_store_n(&cell->state, FL_CELL_EMPTY, __ATOMIC_RELEASE);
 	}
-	shared->hint = next;
-	shared->waiting = waiting;
-	full = __atomic_load_n(&area->full, __ATOMIC_RELAXED);
 	if (full != shared->full) {
 		service_lost(
 		    s, LOST_EVENTS, full - shared->full, "no room for what the program reported");

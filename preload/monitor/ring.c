@@ -46,13 +46,20 @@ bool ring_holds(struct process *p, uint64_t page)
 	return false;
 }
 
-static void take(struct service *s, struct process *p, struct fl_record *record)
+static void take(struct service *s, struct process *p, struct fl_record *record, uint32_t size)
 {
+	uint32_t stack_size = record->stack_size, room = size - (uint32_t)sizeof(*record);
+
+	if (size < sizeof(*record) || stack_size > room)
+		stack_size = 0;
 	if (!record->ts)
 		record->ts = service_now();
 	switch (record->kind) {
 	case FL_RECORD_FAULT:
-		fault_self_served(s, p, record);
+		fault_self_served(s, p, record, stack_size);
+		break;
+	case FL_RECORD_ALLOC:
+		request_allocated(s, p, record, stack_size);
 		break;
 	case FL_RECORD_UNMAP:
 		region_cut(s, p, record->address, record->bytes, REGION_END_UNMAP, record->ts);
@@ -82,7 +89,7 @@ static bool drain(struct service *s, struct process *p, struct fl_ring *ring)
 	uint32_t size;
 
 	while ((record = record_at(ring, p->shared->ring_position, &size))) {
-		take(s, p, record);
+		take(s, p, record, size);
 		/* What lies here next time must not look complete before it is. */
 		for (uint32_t at = 0; at < size; at += FL_RECORD_UNIT)
 			*(uint64_t *)((uint8_t *)record + at) = 0;

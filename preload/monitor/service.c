@@ -245,7 +245,7 @@ static bool serve_process(struct service *s, struct process *p)
 		fault_take_samples(s);
 	}
 	if (p->shared)
-		request_drain_cells(s, p->shared, false);
+		request_drain_cells(s, p->shared);
 	/* Faults are read before events, and events go on once they are read: what a shim asks for
 	   may be about memory that an event behind it gave up. So requests come last. */
 	for (int requests = 0; requests < 2; requests++)
@@ -417,7 +417,7 @@ static void tick(struct service *s, uint64_t now)
 		while (serve_process(s, p))
 			continue;
 		if (p->shared)
-			request_drain_cells(s, p->shared, true);
+			request_drain_cells(s, p->shared);
 		ring_drain(s, p);
 		register_late(s, p, now);
 	}

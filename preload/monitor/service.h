@@ -33,9 +33,6 @@
 struct shared_area {
 	struct fl_area *area;
 	uint32_t references;
-	uint32_t next_cell;	/* cells before it were empty at the last look */
-	uint32_t hint;		/* fl_area.next_cell at the last look */
-	bool waiting;		/* a cell was claimed and not yet published */
 	uint32_t full;		/* fl_area.full that was reported */
 	uint64_t ring_position; /* records before it were taken */
 	uint64_t ring_hopeless; /* one that was waited for in vain */
@@ -368,8 +365,13 @@ void region_end_all(
 void fault_handle(
     struct service *s, struct process *p, uint64_t address, uint64_t flags, int32_t tid);
 
-/* A fault that its own thread has served. */
-void fault_self_served(struct service *s, struct process *p, const struct fl_record *record);
+/* A fault that its own thread has served. `stack_size`: the bytes of the stack in the record. */
+void fault_self_served(
+    struct service *s, struct process *p, const struct fl_record *record, uint32_t stack_size);
+
+/* The stack that a record holds: its identifier, 0 when there is none. */
+uint64_t fault_record_stack(
+    struct service *s, struct process *p, const struct fl_record *record, uint32_t stack_size);
 
 /* FL_OP_SERVE: the bytes that are there now, or a negative errno. */
 int64_t fault_serve(struct service *s, struct process *p, uint64_t address, bool write);
@@ -416,10 +418,14 @@ void request_know_arena(struct process *p, uint64_t base);
 void request_handle(struct service *s, struct process *p, int32_t tid, int32_t task, uint32_t page);
 /* Answers a forked child that has no number yet, and asks in this slot. */
 void request_handle_forked(struct service *s, struct process *p, uint32_t slot, int32_t tid);
+/* The program has allocated, as a record tells that has a stack of so many bytes. */
+void request_allocated(
+    struct service *s, struct process *p, const struct fl_record *record, uint32_t stack_size);
+
 /* The allocation at `address` was given to free. */
 void request_freed(
     struct service *s, struct process *p, int32_t tid, uint64_t address, uint64_t ts);
-void request_drain_cells(struct service *s, struct shared_area *shared, bool all);
+void request_drain_cells(struct service *s, struct shared_area *shared);
 
 /* True when the shim said that it replaces this range itself. */
 bool request_is_replacing(const struct process *p, uint64_t start, uint64_t size);

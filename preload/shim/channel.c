@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * channel.c: the shim's end of the control channel: attaching, requests, events.
+ * channel.c: the shim's end of the control channel: attaching and requests.
  *
  * The rules of living inside somebody else's process, for every file of this folder:
  *  - libc only, and of libc only what takes no lock and allocates nothing; the kernel is asked
@@ -22,22 +22,14 @@
 
 #pragma GCC poison malloc calloc realloc free printf fprintf snprintf dprintf puts fopen
 
-#define PAGE_BYTES	4096u
-#define DOORBELL_HALF	(FL_DOORBELL_PAGES / 2)
-#define DOORBELL_TRIES	4
-#define SLOT_YIELDS	16
-#define STACK_SPAN	(64u << 20) /* two frames further apart are on two stacks */
-#define SLOT_NAP_NS	250000
-#define SLOT_NAP_MAX_NS 16000000
-#define SLOT_WAIT_NS	100000000000
-/* Signals that an instruction of the thread itself causes. */
-#define BIT_OF(number) (UINT64_C(1) << ((number)-1))
-#define SYNCHRONOUS                                                                                \
-	(BIT_OF(SIGSEGV) | BIT_OF(SIGBUS) | BIT_OF(SIGILL) | BIT_OF(SIGFPE) | BIT_OF(SIGTRAP) |    \
-	    BIT_OF(SIGSYS))
-#define CELL_TRIES	      64u
-#define RING_TRIES	      2000 /* milliseconds */
-#define RING_NAP_NS	      1000000
+#define PAGE_BYTES	      4096u
+#define DOORBELL_HALF	      (FL_DOORBELL_PAGES / 2)
+#define DOORBELL_TRIES	      4
+#define SLOT_YIELDS	      16
+#define STACK_SPAN	      (64u << 20) /* two frames further apart are on two stacks */
+#define SLOT_NAP_NS	      250000
+#define SLOT_NAP_MAX_NS	      16000000
+#define SLOT_WAIT_NS	      100000000000
 #define QUIET_TURN_NS	      50
 #define LIBC_TID_OFFSET	      0x2d0
 #define MADV_DONTNEED_LOCKED_ 24 /* Linux 5.18 */
@@ -99,15 +91,14 @@ static int32_t libc_tid(void)
 	return *(const int32_t *)((const char *)__builtin_thread_pointer() + LIBC_TID_OFFSET);
 }
 
-static int32_t thread_id(void)
+int32_t shim_thread_id(void)
 {
 	if (!shim_is_quiet())
 		return (int32_t)SYS1(SYS_gettid, 0);
 	return knows_tid ? libc_tid() : 0;
 }
 
-/* 0: when the monitor takes what carries it. */
-static uint64_t time_now(void)
+uint64_t shim_time(void)
 {
 	struct timespec now;
 
@@ -117,8 +108,7 @@ static uint64_t time_now(void)
 	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
-/* Lets others run, for so long or, 0, for a moment. */
-static void pass(long ns)
+void shim_pass(long ns)
 {
 	const struct timespec nap = {.tv_nsec = ns};
 
@@ -162,7 +152,7 @@ static bool is_abandoned(const struct fl_slot *slot, int32_t tid)
 static void slots_reclaim(void)
 {
 	const struct shim_state *own = shim_channel.state;
-	int32_t tid = thread_id();
+	int32_t tid = shim_thread_id();
 
 	/* A child of vfork may be in another PID namespace than the threads of its memory. */
 	if (shim_is_quiet() || !own->number || (int32_t)SYS1(SYS_getpid, 0) != own->pid)
@@ -183,7 +173,7 @@ static void slots_reclaim(void)
 static struct fl_slot *slot_claim(void)
 {
 	struct fl_slot *slots = shim_channel.area->slots;
-	int32_t tid = thread_id();
+	int32_t tid = shim_thread_id();
 	uint32_t first = (uint32_t)tid;
 
 	for (uint32_t i = 0; i < FL_SLOTS; i++) {
@@ -223,12 +213,12 @@ static int64_t request(enum fl_op op, const uint64_t argument[8])
 			return -EBUSY;
 		}
 		if (i < SLOT_YIELDS) {
-			pass(0);
+			shim_pass(0);
 			continue;
 		}
 		/* A thousand threads that look every millisecond leave no time for what they wait
 		 * for. */
-		pass(nap_ns);
+		shim_pass(nap_ns);
 		waited_ns += nap_ns;
 		if (nap_ns < SLOT_NAP_MAX_NS)
 			nap_ns *= 2;
@@ -320,164 +310,6 @@ void shim_withdraw(struct fl_slot *slot)
 {
 	if (slot)
 		slot_release(slot);
-}
-
-/* ---- the ring ---- */
-
-/* Claims `size` bytes in one piece: their position, or -1 when there is no room. */
-static int64_t ring_reserve(struct fl_ring *ring, uint32_t size)
-{
-	uint64_t head = __atomic_load_n(&ring->head, __ATOMIC_ACQUIRE), at;
-
-	do {
-		uint64_t rest = FL_RING_BYTES - head % FL_RING_BYTES;
-
-		at = rest < size ? head + rest : head;
-		if (at + size - __atomic_load_n(&ring->tail, __ATOMIC_ACQUIRE) > FL_RING_BYTES)
-			return -1;
-	} while (!__atomic_compare_exchange_n(
-	    &ring->head, &head, at + size, true, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE));
-	if (at != head) {
-		struct fl_record *pad = (struct fl_record *)&ring->bytes[head % FL_RING_BYTES];
-
-		pad->kind = FL_RECORD_PAD;
-		pad->size = (uint32_t)(at - head);
-		__atomic_store_n(&pad->published, head + 1, __ATOMIC_RELEASE);
-	}
-	return (int64_t)at;
-}
-
-/*
- * Has a full ring emptied. It may have to wait for a thread that has claimed a record and is kept
- * from publishing it; one that never will, because it was killed, is not waited for twice.
- */
-static int64_t ring_wait(struct fl_ring *ring, uint32_t size)
-{
-	static uint64_t hopeless = UINT64_MAX; /* the tail that did not move */
-	int64_t at = -1;
-
-	for (int i = 0; i < RING_TRIES && at < 0; i++) {
-		if (__atomic_load_n(&ring->tail, __ATOMIC_ACQUIRE) ==
-		    __atomic_load_n(&hopeless, __ATOMIC_RELAXED))
-			return -1;
-		if (i > 0)
-			pass(RING_NAP_NS);
-		if (shim_request(FL_OP_DRAIN, NULL) < 0)
-			return -1;
-		at = ring_reserve(ring, size);
-	}
-	if (at < 0)
-		__atomic_store_n(
-		    &hopeless, __atomic_load_n(&ring->tail, __ATOMIC_ACQUIRE), __ATOMIC_RELAXED);
-	return at;
-}
-
-struct fl_record *shim_record_claim(enum fl_record_kind kind, uint32_t stack)
-{
-	struct fl_area *area = shim_channel.area;
-	uint32_t size = (uint32_t)sizeof(struct fl_record) + stack;
-	struct fl_record *record;
-	int64_t at;
-
-	size = (size + FL_RECORD_UNIT - 1) & ~(FL_RECORD_UNIT - 1);
-	at = ring_reserve(&area->ring, size);
-	if (at < 0)
-		at = ring_wait(&area->ring, size);
-	if (at < 0) {
-		__atomic_fetch_add(&area->full, 1, __ATOMIC_RELAXED);
-		return NULL;
-	}
-	record = (struct fl_record *)&area->ring.bytes[(uint64_t)at % FL_RING_BYTES];
-	record->size = size;
-	record->kind = kind;
-	record->process = shim_channel.state->number;
-	record->tid = thread_id();
-	record->ts = time_now();
-	record->stack_size = 0;
-	/* Its position, until it is published, is where nobody looks for it. */
-	record->bytes = (uint64_t)at;
-	return record;
-}
-
-void shim_record_publish(struct fl_record *record, uint64_t bytes)
-{
-	uint64_t at = record->bytes, size = record->size;
-
-	record->bytes = bytes;
-	__atomic_store_n(&record->published, at + 1, __ATOMIC_RELEASE);
-	/* The one that crosses the middle wakes the monitor. */
-	if ((at ^ (at + size)) & (FL_RING_BYTES / 2))
-		shim_request(FL_OP_WAKE, NULL);
-}
-
-/* Records are taken in order: no signal handler may jump away from one that is half done. */
-static void record_event(enum fl_record_kind kind, uint64_t address, uint64_t bytes)
-{
-	uint64_t held = ~SYNCHRONOUS, before = 0;
-	struct fl_record *record;
-
-	if (!shim_is_quiet())
-		SYS4(SYS_rt_sigprocmask, SIG_BLOCK, &held, &before, sizeof(held));
-	else
-		held = 0;
-	record = shim_record_claim(kind, 0);
-	if (record) {
-		record->address = address;
-		shim_record_publish(record, bytes);
-	}
-	if (held)
-		SYS4(SYS_rt_sigprocmask, SIG_SETMASK, &before, NULL, sizeof(before));
-}
-
-void shim_memory_goes(enum fl_record_kind kind, uint64_t address, uint64_t size)
-{
-	if (shim_channel.area->sigbus && address % PAGE_BYTES == 0 && size)
-		record_event(kind, address, (size + PAGE_BYTES - 1) & ~(uint64_t)(PAGE_BYTES - 1));
-}
-
-/* ---- cells ---- */
-
-static struct fl_cell *cell_claim(void)
-{
-	struct fl_area *area = shim_channel.area;
-	uint32_t first = __atomic_fetch_add(&area->next_cell, 1, __ATOMIC_ACQ_REL);
-
-	for (uint32_t i = 0; i < CELL_TRIES; i++) {
-		struct fl_cell *cell = &area->cells[(first + i) % FL_CELLS];
-		uint32_t expected = FL_CELL_EMPTY;
-
-		if (__atomic_compare_exchange_n(&cell->state, &expected, FL_CELL_CLAIMED, false,
-			__ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
-			return cell;
-	}
-	return NULL;
-}
-
-void shim_tell(enum fl_cell_kind kind, uint64_t address)
-{
-	struct fl_cell *cell;
-
-	if (shim_channel.area->sigbus) { /* in order with the faults */
-		record_event(
-		    kind == FL_CELL_FREED ? FL_RECORD_FREED : FL_RECORD_UNLOADED, address, 0);
-		return;
-	}
-	cell = cell_claim();
-	if (!cell) {
-		if (shim_request(FL_OP_DRAIN, NULL) < 0)
-			return;
-		cell = cell_claim();
-		if (!cell) {
-			__atomic_fetch_add(&shim_channel.area->full, 1, __ATOMIC_RELAXED);
-			return;
-		}
-	}
-	cell->kind = kind;
-	cell->process = shim_channel.state->number;
-	cell->tid = thread_id();
-	cell->ts = time_now();
-	cell->address = address;
-	__atomic_store_n(&cell->state, FL_CELL_FULL, __ATOMIC_RELEASE);
 }
 
 /* The page that tells a forked child from its parent. */

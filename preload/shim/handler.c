@@ -17,7 +17,6 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <string.h>
-#include <sys/uio.h>
 #include <time.h>
 #include <ucontext.h>
 
@@ -26,14 +25,6 @@
 #define DETACHED_TRIES 20    /* milliseconds */
 #define QUIET_NAP      20000 /* turns, about one */
 #define WRITE_BIT      2     /* of a page fault's error code: AMD64 manual, volume 2, 8.4.2 */
-
-/* Where a stack ends: so near below the thread's own block, or the main thread's first frame, that
-   nothing else fits between (pthread_create(3): no stack is smaller than 16 KiB). */
-#define NEAR_THREAD (12u << 10)
-#define NEAR_MAIN   (1u << 20)
-#define STACK_MAX   (64u << 20)
-
-extern void *__libc_stack_end __attribute__((weak)); /* glibc: the first frame */
 
 static const uint8_t zeros[PAGE_BYTES] __attribute__((aligned(PAGE_BYTES)));
 
@@ -63,62 +54,17 @@ static long fill(uint64_t page, bool write)
 
 /* ---- the record ---- */
 
-/* How much of the stack to copy, and whether it is known to be there in one piece. */
-static uint32_t stack_extent(uint64_t sp, bool *certain)
-{
-	uint64_t thread = (uint64_t)__builtin_thread_pointer(), end;
-	uint64_t main_end = &__libc_stack_end ? (uint64_t)__libc_stack_end : 0;
-	uint32_t most = shim_channel.area->stack_bytes;
-
-	*certain = true;
-	if (main_end - sp < NEAR_MAIN) {
-		end = main_end;
-	} else if (thread - sp < STACK_MAX) {
-		*certain = thread - sp < NEAR_THREAD;
-		end = thread + 512;
-	} else {
-		*certain = false;
-		end = sp + most;
-	}
-	return end - sp < most ? (uint32_t)(end - sp) : most;
-}
-
-static void copy_stack(struct fl_record *record, uint64_t sp, uint32_t size, bool certain)
-{
-	struct iovec to = {record->stack, size}, pieces[FL_RECORD_STACK / PAGE_BYTES + 1];
-	unsigned count = 0;
-	long got;
-
-	if (certain) {
-		memcpy(record->stack, (const void *)sp, size);
-		record->stack_size = size;
-		return;
-	}
-	/* A read stops at the first piece that is not there, so pieces are pages. */
-	for (uint64_t at = sp, end = sp + size; at < end; count++) {
-		uint64_t next = (at & ~(uint64_t)(PAGE_BYTES - 1)) + PAGE_BYTES;
-
-		next = next < end ? next : end;
-		pieces[count] = (struct iovec){(void *)at, next - at};
-		at = next;
-	}
-	if (shim_is_quiet())
-		return;
-	got = SYS6(SYS_process_vm_readv, SYS1(SYS_gettid, 0), &to, 1, pieces, count, 0);
-	record->stack_size = got > 0 ? (uint32_t)got : 0;
-}
-
 /* What the record of a fault is claimed with. */
 struct captured {
 	uint64_t address;
-	bool write, certain;
-	uint32_t stack_size;
+	bool write;
+	struct shim_extent stack;
 	const greg_t *g;
 };
 
 static struct fl_record *claim(const struct captured *c)
 {
-	return shim_record_claim(FL_RECORD_FAULT, c->stack_size);
+	return shim_record_claim(FL_RECORD_FAULT, c->stack.bytes);
 }
 
 static void publish(struct fl_record *record, const struct captured *c, uint64_t bytes)
@@ -137,8 +83,7 @@ static void publish(struct fl_record *record, const struct captured *c, uint64_t
 	    .r13 = (uint64_t)g[REG_R13],
 	    .r14 = (uint64_t)g[REG_R14],
 	    .r15 = (uint64_t)g[REG_R15]};
-	if (c->stack_size)
-		copy_stack(record, record->registers.sp, c->stack_size, c->certain);
+	record->stack_size = shim_stack_copy(record->stack, record->registers.sp, &c->stack);
 	shim_record_publish(record, bytes);
 }
 
@@ -262,7 +207,7 @@ static bool serve(const siginfo_t *info, const greg_t *g)
 		return false;
 	status = __atomic_load_n(&shim_channel.state->status, __ATOMIC_ACQUIRE);
 	if (status == SHIM_ATTACHED || status == SHIM_ATTACHING) {
-		c.stack_size = stack_extent((uint64_t)g[REG_RSP], &c.certain);
+		c.stack = shim_stack_extent((uint64_t)g[REG_RSP], shim_channel.area->stack_bytes);
 		bytes = fill_and_record(&c);
 	}
 	if (bytes == -ENOTCONN)

@@ -143,6 +143,8 @@ static void break_moved(void)
 	}
 }
 
+static bool loader_ran; /* since the last request of an allocation, atomic */
+
 /* Reports the allocation itself when it is large, and what glibc mapped for it in secret. */
 static void allocated(void *pointer, size_t size, enum fl_function function)
 {
@@ -177,6 +179,11 @@ static void allocated(void *pointer, size_t size, enum fl_function function)
 	}
 	if (!argument[3])
 		return;
+	/* What the monitor learns later than it happens it could not unwind through new code. */
+	if (argument[3] == FL_NOTE_ALLOC &&
+	    !__atomic_exchange_n(&loader_ran, false, __ATOMIC_ACQ_REL) &&
+	    shim_tell_alloc(argument[0], size, function))
+		return;
 	shim_request(FL_OP_ALLOC, argument);
 	if (argument[3] & FL_NOTE_BREAK)
 		heap_is_known(end);
@@ -190,8 +197,10 @@ static void allocated(void *pointer, size_t size, enum fl_function function)
 static inline void allocating(const void *caller)
 {
 	if (__builtin_expect((uintptr_t)caller - real.loader_start < real.loader_size, 0) &&
-	    shim_traced())
+	    shim_traced()) {
 		shim_request(FL_OP_LOADED, NULL);
+		__atomic_store_n(&loader_ran, true, __ATOMIC_RELEASE);
+	}
 }
 
 /* The mapping of a chunk that has one of its own; else its size is 0. */
@@ -488,6 +497,8 @@ EXPORT int dlclose(void *handle)
 
 	if (!real_ready())
 		return -1;
+	if (shim_traced()) /* while its code is there to unwind through */
+		shim_request(FL_OP_DRAIN, NULL);
 	result = real.dlclose(handle);
 	if (shim_traced())
 		shim_tell(FL_CELL_UNLOADED, 0);

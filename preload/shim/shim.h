@@ -101,8 +101,14 @@ int64_t shim_request(enum fl_op op, const uint64_t argument[8]);
 struct fl_slot *shim_announce(enum fl_op op, uint64_t address, uint64_t size);
 void shim_withdraw(struct fl_slot *slot);
 
+/* ---- tell.c: what needs no answer ---- */
+
 /* Puts an event where the monitor will take it before it handles the next fault. */
 void shim_tell(enum fl_cell_kind kind, uint64_t address);
+
+/* The same for an allocation by the caller. False when it has to be a request: its stack is too
+   large to be copied, or there is no room. */
+bool shim_tell_alloc(uint64_t address, uint64_t bytes, enum fl_function function);
 
 /*
  * Claims and publishes a record with room for `stack` bytes: --mode=sigbus. Claiming gives NULL
@@ -120,6 +126,33 @@ static inline bool shim_tells_itself(void)
 
 /* Says that memory goes, where the kernel does not: --mode=sigbus. */
 void shim_memory_goes(enum fl_record_kind kind, uint64_t address, uint64_t size);
+
+/* ---- stack.c: the calling thread's stack, from `sp` upwards ---- */
+
+struct shim_extent {
+	uint32_t bytes;	 /* to be copied */
+	bool is_known;	 /* where the stack ends */
+	bool is_whole;	 /* it is all of it */
+	bool is_certain; /* it is mapped in one piece */
+	bool is_main;	 /* the main thread's */
+};
+
+/* At most `most` bytes, which are at most FL_RECORD_STACK. */
+struct shim_extent shim_stack_extent(uint64_t sp, uint32_t most);
+
+/* Copies it without touching what was never touched: how many bytes from `sp` on. */
+uint32_t shim_stack_copy(uint8_t *to, uint64_t sp, const struct shim_extent *extent);
+
+/* ---- channel.c, for others of its kind ---- */
+
+/* The calling thread as the program sees it; 0 when quiet and unknown. */
+int32_t shim_thread_id(void);
+
+/* CLOCK_MONOTONIC in nanoseconds; 0 when quiet: when the monitor takes what carries it. */
+uint64_t shim_time(void);
+
+/* Lets others run, for so long or, 0, for a moment. */
+void shim_pass(long ns);
 
 /* start.c: finds or starts the monitor, sends hello; `forked` as in fl_hello. 0 or negative errno.
  */
