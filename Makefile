@@ -82,7 +82,7 @@ objects = $(addprefix $(1)/,$(addsuffix .o,$(basename $(2))))
 names = $(sort $(basename $(notdir $(wildcard $(1)))))
 
 shim_objects := $(call objects,$(PLAIN),$(call sources,preload/shim))
-options_object := $(call objects,$(B),preload/options.c preload/uffd_features.c preload/uffd_open.c \
+options_object := $(call objects,$(B),preload/options.c preload/output.c preload/uffd_features.c preload/uffd_open.c \
 	preload/user.c)
 monitor_objects := $(call objects,$(B),$(call sources,preload/monitor))
 analyzer_objects := $(call objects,$(B),$(call sources,analyzer))
@@ -184,12 +184,19 @@ $(FAULTLINE): $(analyzer_objects) $(options_object)
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)$(CC) $(CFLAGS) $(INSTRUMENT) $(LDFLAGS) -o $@ $^ $(analyzer_libs)
 
-testable_objects := $(filter-out $(B)/preload/monitor/main.o,$(monitor_objects)) $(options_object)
+# Unit tests and fuzzers may call any part of the monitor and the command but what is in their
+# main.c. From an archive the linker takes only the objects that it needs.
+testable_objects := $(filter-out %/main.o,$(monitor_objects) $(analyzer_objects)) $(options_object)
+testable_cppflags := -Ipreload -Ipreload/monitor -Ianalyzer
+testable_libs = $(monitor_libs) $(analyzer_libs)
 
-$(B)/unit/%: tests/unit/%.c $(testable_objects) $(B)/.flags | $(B)/.tools
+$(B)/testable.a: $(testable_objects)
+	$(call say,AR,$@)rm -f $@ && $(AR) rcs $@ $^
+
+$(B)/unit/%: tests/unit/%.c $(B)/testable.a $(B)/.flags | $(B)/.tools
 	@mkdir -p $(@D)
-	$(call say,UNIT,$<)$(CC) -Ipreload -Ipreload/monitor $(base_cppflags) -MF $@.d $(library_cflags) $(CPPFLAGS) \
-		$(base_cflags) $(CFLAGS) $(INSTRUMENT) $(LDFLAGS) -o $@ $< $(testable_objects) $(monitor_libs)
+	$(call say,UNIT,$<)$(CC) $(testable_cppflags) $(base_cppflags) -MF $@.d $(library_cflags) $(CPPFLAGS) \
+		$(base_cflags) $(CFLAGS) $(INSTRUMENT) $(LDFLAGS) -o $@ $< $(B)/testable.a $(testable_libs)
 
 # Traced test programs: as a debugger likes them, and as distributions build them.
 debug_build := -O0 -fno-omit-frame-pointer
@@ -222,18 +229,11 @@ $(PLAIN)/bench/%: tests/bench/%.c Makefile | $(PLAIN)/.tools
 	@mkdir -p $(@D)
 	$(call say,BENCH,$@)$(compile_program) -Ipreload -O2 $(program_cflags) -MMD -MP -MF $@.d $(BENCH_FLAGS_$*) -o $@ $< $(program_libs)
 
-# A fuzzer may call any part of the monitor and the command but what is in their main.c. From an
-# archive the linker takes only the objects that it needs.
-fuzzed_objects := $(filter-out $(B)/analyzer/main.o,$(analyzer_objects)) $(testable_objects)
-
-$(B)/fuzzed.a: $(fuzzed_objects)
-	$(call say,AR,$@)rm -f $@ && $(AR) rcs $@ $^
-
-$(B)/fuzz/%: tests/fuzz/%.c $(B)/fuzzed.a $(B)/.flags
+$(B)/fuzz/%: tests/fuzz/%.c $(B)/testable.a $(B)/.flags
 	@mkdir -p $(@D)
-	$(call say,FUZZ,$<)$(CC) -Ipreload -Ipreload/monitor -Ianalyzer $(base_cppflags) -MF $@.d \
-		$(library_cflags) $(CPPFLAGS) $(base_cflags) $(CFLAGS) $(INSTRUMENT) -fsanitize=fuzzer \
-		$(LDFLAGS) -o $@ $< $(B)/fuzzed.a $(monitor_libs) $(analyzer_libs)
+	$(call say,FUZZ,$<)$(CC) $(testable_cppflags) $(base_cppflags) -MF $@.d $(library_cflags) $(CPPFLAGS) \
+		$(base_cflags) $(CFLAGS) $(INSTRUMENT) -fsanitize=fuzzer $(LDFLAGS) -o $@ $< \
+		$(B)/testable.a $(testable_libs)
 
 -include $(all_objects:.o=.d)
 -include $(addsuffix .d,$(unit_tests) $(programs) $(plugins) $(bench_programs) $(fuzzers))

@@ -62,11 +62,11 @@ const char *closest_name(const char *word, const char *const *names, size_t coun
 
 static enum argument unknown_flag(const struct command *command, const char *word, size_t length)
 {
-	const char *names[32] = {"help"};
+	const char *names[64] = {"help"};
 	size_t count = 1;
-	for (const struct fl_option *option = command->options; option->flag && count < 32;
-	     option++)
-		names[count++] = option->flag;
+	const struct fl_option *row;
+	for (size_t i = 0; (row = command_option(command, i)) && count < 64; i++)
+		names[count++] = row->flag;
 	char name[NAME_LIMIT + 1];
 	const char *meant = NULL;
 	if (length <= NAME_LIMIT) {
@@ -90,11 +90,11 @@ static enum argument long_option(struct arguments *arguments, const char *word)
 	const char *value = word[length] == '=' ? word + length + 1 : NULL;
 	if (strcmp(word, "help") == 0)
 		return ARGUMENT_HELP;
-	const struct fl_option *option = command->options;
-	while (option->flag &&
-	       (strlen(option->flag) != length || memcmp(option->flag, word, length) != 0))
-		option++;
-	if (!option->flag)
+	const struct fl_option *option;
+	for (size_t i = 0; (option = command_option(command, i)); i++)
+		if (strlen(option->flag) == length && memcmp(option->flag, word, length) == 0)
+			break;
+	if (!option)
 		return unknown_flag(command, word, length);
 	if (!option->argument && value) {
 		message("%s: --%s takes no value", command->name, option->flag);
@@ -120,10 +120,11 @@ static enum argument short_option(struct arguments *arguments)
 	char letter = *arguments->cluster++;
 	if (letter == 'h')
 		return ARGUMENT_HELP;
-	const struct fl_option *option = command->options;
-	while (option->flag && option->letter != letter)
-		option++;
-	if (!option->flag) {
+	const struct fl_option *option;
+	for (size_t i = 0; (option = command_option(command, i)); i++)
+		if (option->letter == letter)
+			break;
+	if (!option) {
 		message("%s: unknown option -%c; see faultline %s --help", command->name, letter,
 		    command->name);
 		return ARGUMENT_WRONG;

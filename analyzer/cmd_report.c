@@ -2,9 +2,9 @@
 /*
  * cmd_report.c: `faultline report` reads a trace and says what touched which memory.
  */
-#include "arguments.h"
 #include "message.h"
 #include "report.h"
+#include "trace_request.h"
 
 #include <errno.h>
 #include <stdint.h>
@@ -13,6 +13,8 @@
 #include <string.h>
 
 #define DEFAULT_TOP 15
+
+static const struct option_group *const groups[] = {&filter_options, NULL};
 
 static const struct fl_option report_options[] = {
     {.flag = "json", .help = "the same as JSON, sizes in bytes"},
@@ -27,7 +29,6 @@ static const struct fl_option report_options[] = {
 struct request {
 	bool json;
 	size_t top;
-	const char *trace;
 };
 
 /* 0 or -EINVAL after a message. */
@@ -48,86 +49,54 @@ static int parse_top(const char *value, size_t *top)
 	return 0;
 }
 
-/* 0; -EINVAL after a message; 1: help wanted. */
-static int read_request(
-    struct request *request, const struct command *command, int argc, char **argv)
+static int take_option(void *context, const struct arguments *arguments)
 {
-	struct arguments arguments;
-	arguments_start(&arguments, command, argc, argv);
-	for (;;) {
-		switch (arguments_next(&arguments)) {
-		case ARGUMENT_HELP:
-			return 1;
-		case ARGUMENT_WRONG:
-			return -EINVAL;
-		case ARGUMENT_OPTION:
-			if (strcmp(arguments.option->flag, "json") == 0)
-				request->json = true;
-			else if (parse_top(arguments.value, &request->top) < 0)
-				return -EINVAL;
-			break;
-		case ARGUMENT_OPERAND:
-			if (request->trace) {
-				message("report: one trace at a time: \"%s\" is the second",
-				    arguments.value);
-				return -EINVAL;
-			}
-			request->trace = arguments.value;
-			break;
-		case ARGUMENT_END:
-			if (request->trace)
-				return 0;
-			message("report: which trace? usage: faultline report [OPTIONS] %s",
-			    command->operands);
-			return -EINVAL;
-		}
-	}
+	struct request *own = context;
+	if (strcmp(arguments->option->flag, "top") == 0)
+		return parse_top(arguments->value, &own->top);
+	own->json = true;
+	return 0;
 }
 
-/* What the numbers lack, before they are printed. */
-static void warn(const struct trace_model *model, const char *name)
+static int report_trace(const struct trace_request *request, const struct request *own)
 {
-	if (!model->ended || model->cut)
-		message("warning: \"%s\" is cut: the recording did not end properly; what is there "
-			"was read",
-		    name);
-	if (model->undefined > 0)
-		message("warning: \"%s\" uses %llu identifiers that it does not define", name,
-		    (unsigned long long)model->undefined);
+	const char *path = request->traces[0], *name = trace_request_name(path);
+	struct trace *trace = NULL;
+	struct profile *profile = NULL;
+	struct report report = {0};
+	int result = trace_open(&trace, path, request->filter, 0);
+	if (result == 0)
+		profile = profile_create(trace, 0);
+	if (profile)
+		result = profile_read(profile, trace);
+	if (result < 0) {
+		message("%s", trace_error(trace));
+		goto out;
+	}
+	trace_request_warn(trace, path);
+	result = profile ? report_make(&report, profile) : -ENOMEM;
+	if (result == 0)
+		result = own->json ? report_json(&report, name, own->top)
+				   : report_text(&report, name, own->top);
+	if (result < 0)
+		message("report: out of memory");
+out:
+	report_free(&report);
+	profile_destroy(profile);
+	trace_close(trace);
+	return result < 0 ? STATUS_FAILED : finish_output();
 }
 
 static int run_report(const struct command *command, int argc, char **argv)
 {
-	struct request request = {.top = DEFAULT_TOP};
-	int wanted = read_request(&request, command, argc, argv);
-	if (wanted != 0)
-		return wanted > 0 ? command_help(command) : command->usage_status;
-
-	struct trace_reader *reader = NULL;
-	struct trace_model model = {0};
-	struct report report = {0};
-	const char *name = strcmp(request.trace, "-") == 0 ? "standard input" : request.trace;
-	int result = trace_reader_open(&reader, request.trace);
-	if (result == 0)
-		result = trace_model_read(&model, reader);
-	if (result < 0) {
-		message("%s", trace_reader_error(reader));
-		goto out;
-	}
-	trace_reader_close(reader);
-	reader = NULL;
-	warn(&model, name);
-	result = report_make(&report, &model);
-	if (result == 0)
-		result = request.json ? report_json(&report, name, request.top)
-				      : report_text(&report, name, request.top);
-	if (result < 0)
-		message("report: out of memory");
-out:
-	trace_reader_close(reader);
-	report_free(&report);
-	trace_model_free(&model);
-	return result < 0 ? STATUS_FAILED : finish_output();
+	struct request own = {.top = DEFAULT_TOP};
+	struct trace_request request = {
+	    .least = 1, .most = 1, .option = take_option, .context = &own};
+	int status = trace_request_read(&request, command, argc, argv);
+	if (status < 0)
+		status = report_trace(&request, &own);
+	trace_request_free(&request);
+	return status;
 }
 
 const struct command report_command = {
@@ -153,6 +122,7 @@ const struct command report_command = {
 	       "\n"
 	       "Exit status: 0; 1 when the trace cannot be read; 2 for wrong usage.\n",
     .options = report_options,
+    .groups = groups,
     .operand = OPERAND_TRACE,
     .usage_status = STATUS_USAGE,
     .run = run_report,

@@ -25,6 +25,12 @@ enum {
 /* What stands after the options: for the parser and for completion. */
 enum operand { OPERAND_NONE, OPERAND_PROGRAM, OPERAND_TRACE, OPERAND_COMMAND, OPERAND_PROCESS };
 
+/* Options that several commands have in common. */
+struct option_group {
+	const char *title;	      /* as help has it above them */
+	const struct fl_option *rows; /* ended by one without a flag */
+};
+
 struct command {
 	const char *name;
 	const char *operands; /* as usage shows them, "" for none */
@@ -32,19 +38,24 @@ struct command {
 	const char *details;  /* what --help says after the options, lines of at most 80 */
 	/* Rows ended by one without a flag. Only `record` uses variable, flag_value and parse. */
 	const struct fl_option *options;
+	const struct option_group *const *groups; /* ended by NULL; NULL: none */
 	enum operand operand;
 	int usage_status; /* the exit status of wrong usage */
 	/* argv[0] is the command's name. Returns the exit status. */
 	int (*run)(const struct command *command, int argc, char **argv);
 };
 
-extern const struct command record_command, stop_command, report_command, check_command;
+extern const struct command record_command, stop_command, report_command, filter_command,
+    check_command;
 
 /* The rows of main.c, ended by one without a name. */
 extern const struct command *const command_table[];
 
 /* The command of that name, or NULL. */
 const struct command *command_find(const char *name);
+
+/* The options of a command, its own first, by index from 0; NULL behind the last. */
+const struct fl_option *command_option(const struct command *command, size_t index);
 
 /* Prints what --help prints. Returns STATUS_OK. */
 int command_help(const struct command *command);

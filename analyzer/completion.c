@@ -4,6 +4,7 @@
  * flag is completed without being written twice. The script needs nothing but bash itself.
  */
 #include "command.h"
+#include "fault_line.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -31,13 +32,29 @@ static const char *source_of(size_t index)
 	return index <= FL_SOURCE_COUNT ? fl_source_names[index - 1] : NULL;
 }
 
+static const char *region_source_of(size_t index)
+{
+	return index < FL_SOURCE_COUNT ? fl_source_names[index] : NULL;
+}
+
+static const char *kind_of(size_t index)
+{
+	return index + 1 < FAULT_KIND_OTHER ? fault_kind_words[index + 1] : NULL;
+}
+
+static const char *access_of(size_t index)
+{
+	return index + 1 < FAULT_ACCESS_OTHER ? fault_access_words[index + 1] : NULL;
+}
+
 /* A `case` branch that completes the value of one option. */
 static void print_values(const char *command, const struct fl_option *option)
 {
 	static const struct {
 		const char *argument;
 		const char *(*name_of)(size_t index);
-	} kinds[] = {{"MODE", mode_of}, {"HOW", capture_of}, {"LIST", source_of}};
+	} kinds[] = {{"MODE", mode_of}, {"HOW", capture_of}, {"LIST", source_of},
+	    {"SOURCES", region_source_of}, {"KINDS", kind_of}, {"ACCESS", access_of}};
 	printf("\t%s:--%s", command, option->flag);
 	if (option->letter != 0)
 		printf(" | %s:-%c", command, option->letter);
@@ -60,7 +77,8 @@ static void print_values(const char *command, const struct fl_option *option)
 static void print_flags(const struct command *command)
 {
 	printf("\t%s) flags='", command->name);
-	for (const struct fl_option *option = command->options; option->flag; option++)
+	const struct fl_option *option;
+	for (size_t i = 0; (option = command_option(command, i)); i++)
 		printf("--%s%s ", option->flag, option->argument ? "=" : "");
 	printf("--help' ;;\n");
 }
@@ -69,7 +87,8 @@ static void print_flags(const struct command *command)
 static void print_options_with_value(const struct command *command)
 {
 	const char *separator = "";
-	for (const struct fl_option *option = command->options; option->flag; option++) {
+	const struct fl_option *option;
+	for (size_t i = 0; (option = command_option(command, i)); i++) {
 		if (!option->argument)
 			continue;
 		printf("%s--%s", separator, option->flag);
@@ -124,10 +143,12 @@ void completion_print(void)
 	       "\tif [[ $word == = ]]; then\n\t\tword=\n"
 	       "\telif [[ $before == = ]]; then\n\t\tbefore=${COMP_WORDS[COMP_CWORD - 2]}\n\tfi\n"
 	       "\tcase $command:$before in\n");
-	for (const struct command *const *row = command_table; *row; row++)
-		for (const struct fl_option *option = (*row)->options; option->flag; option++)
+	for (const struct command *const *row = command_table; *row; row++) {
+		const struct fl_option *option;
+		for (size_t i = 0; (option = command_option(*row, i)); i++)
 			if (option->argument)
 				print_values((*row)->name, option);
+	}
 	printf("\tesac\n\n\tcase $command in\n");
 	for (const struct command *const *row = command_table; *row; row++)
 		print_flags(*row);

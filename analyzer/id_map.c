@@ -5,16 +5,18 @@
  */
 #include "id_map.h"
 
+#include "hash.h"
+
 #include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
 
 #define FIRST_CAPACITY 64
 
-/* Where the search for an id begins: Fibonacci hashing. */
+/* Where the search for an id begins. */
 static size_t home(const struct id_map *map, uint64_t id)
 {
-	return (size_t)((id * 0x9e3779b97f4a7c15u) >> 20) & (map->capacity - 1);
+	return (size_t)hash_number(id) & (map->capacity - 1);
 }
 
 /* The entry of the id, or the free one where it belongs. */

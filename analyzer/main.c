@@ -44,6 +44,7 @@ const struct command *const command_table[] = {
     &record_command,
     &stop_command,
     &report_command,
+    &filter_command,
     &check_command,
     &help_command,
     &completion_command,
@@ -56,6 +57,20 @@ const struct command *command_find(const char *name)
 		if (strcmp((*row)->name, name) == 0)
 			return *row;
 	return NULL;
+}
+
+const struct fl_option *command_option(const struct command *command, size_t index)
+{
+	const struct fl_option *rows = command->options;
+	const struct option_group *const *group = command->groups;
+	for (;; rows = (*group++)->rows) {
+		for (; rows->flag && index > 0; index--)
+			rows++;
+		if (rows->flag)
+			return rows;
+		if (!group || !*group)
+			return NULL;
+	}
 }
 
 int finish_output(void)
@@ -94,6 +109,11 @@ int command_help(const struct command *command)
 	for (const struct fl_option *option = command->options; option->flag; option++)
 		print_option(option);
 	printf("%-*s%s\n", HELP_COLUMN, "  -h, --help", "this text");
+	for (const struct option_group *const *group = command->groups; group && *group; group++) {
+		printf("\n%s\n", (*group)->title);
+		for (const struct fl_option *option = (*group)->rows; option->flag; option++)
+			print_option(option);
+	}
 	if (command->details)
 		printf("\n%s", command->details);
 	return finish_output();

@@ -58,19 +58,21 @@ static int add_memory(json_t *array, const struct report *report, size_t top)
 static int add_threads(json_t *array, const struct report *report, size_t top)
 {
 	for (size_t i = 0; i < report->thread_count && i < top; i++) {
-		const struct trace_thread *thread = report->threads[i];
+		const struct profile_thread *thread = report->threads[i];
 		json_t *item = json_pack("{s:I, s:I, s:s, s:I, s:I}", "pid",
-		    (json_int_t)thread->pid, "tid", (json_int_t)thread->tid, "name", thread->name,
-		    "faults", (json_int_t)thread->faults, "bytes", (json_int_t)thread->bytes);
+		    (json_int_t)thread->thread->process->pid, "tid",
+		    (json_int_t)thread->thread->tid, "name", thread->thread->name, "faults",
+		    (json_int_t)thread->sum.faults, "bytes", (json_int_t)thread->sum.bytes);
 		if (append(array, item) < 0)
 			return -ENOMEM;
 	}
 	return 0;
 }
 
-static int add_losses(json_t *array, const struct trace_model *model)
+static int add_losses(json_t *array, const struct profile *profile)
 {
-	for (const struct trace_loss *loss = model->losses; loss; loss = loss->next) {
+	for (size_t i = 0; i < profile->loss_count; i++) {
+		const struct profile_loss *loss = &profile->losses[i];
 		json_t *item = json_pack("{s:s, s:I, s:s}", "what", loss->what, "count",
 		    (json_int_t)loss->count, "why", loss->why);
 		if (append(array, item) < 0)
@@ -81,7 +83,8 @@ static int add_losses(json_t *array, const struct trace_model *model)
 
 int report_json(const struct report *report, const char *name, size_t top)
 {
-	const struct trace_model *model = report->model;
+	const struct profile *profile = report->profile;
+	const struct trace_session *session = trace_session_of(profile->trace);
 	json_t *code = json_array(), *memory = json_array();
 	json_t *threads = json_array(), *losses = json_array();
 	int result = code && memory && threads && losses ? 0 : -ENOMEM;
@@ -92,16 +95,16 @@ int report_json(const struct report *report, const char *name, size_t top)
 	if (result == 0)
 		result = add_threads(threads, report, top);
 	if (result == 0)
-		result = add_losses(losses, model);
+		result = add_losses(losses, profile);
 	json_t *trace = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:b}", "name",
-	    name, "command", model->command, "time", model->time, "kernel", model->kernel,
-	    "machine", model->machine, "mode", model->mode, "capture", model->capture, "page_size",
-	    (json_int_t)model->page_size, "granularity", (json_int_t)model->granularity, "complete",
-	    model->ended && !model->cut);
+	    name, "command", session->command, "time", session->time, "kernel", session->kernel,
+	    "machine", session->machine, "mode", session->mode, "capture", session->capture,
+	    "page_size", (json_int_t)session->page_size, "granularity",
+	    (json_int_t)session->granularity, "complete", !trace_is_cut(profile->trace));
 	json_t *totals = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "faults",
-	    (json_int_t)model->faults, "bytes", (json_int_t)model->bytes, "threads",
-	    (json_int_t)model->thread_count, "processes", (json_int_t)model->process_count, "lost",
-	    (json_int_t)model->lost, "duration_ns", (json_int_t)model->duration_ns);
+	    (json_int_t)profile->sum.faults, "bytes", (json_int_t)profile->sum.bytes, "threads",
+	    (json_int_t)report->thread_count, "processes", (json_int_t)report->process_count,
+	    "lost", (json_int_t)profile->lost, "duration_ns", (json_int_t)profile->duration_ns);
 	/* O does not steal: one way to free, whatever failed */
 	json_t *root = json_pack("{s:O, s:O, s:O, s:O, s:O, s:O}", "trace", trace, "totals", totals,
 	    "lost", losses, "code", code, "memory", memory, "threads", threads);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * report_rows.c: finds lines and readable names for the places of a model, and adds up those that
+ * report_rows.c: finds lines and readable names for the places of a profile, and adds up those that
  * come to the same.
  */
 #include "report.h"
@@ -34,22 +34,26 @@ static int compare_locations(const struct location *a, const struct location *b)
 	return order;
 }
 
-static int locate(struct location *location, const struct place *place, struct source_lines *lines)
+static int locate(
+    struct location *location, const struct trace_frame *frame, struct source_lines *lines)
 {
 	const char *file = NULL;
-	*location = (struct location){.offset = place->offset};
-	if (place->file) {
-		location->module = place->file->path;
-		if (!source_lines_find(lines, place->file->path, place->file->build_id,
-			place->offset, &file, &location->line) &&
-		    place->symbol)
-			location->offset -= place->symbol_offset;
+	*location = (struct location){0};
+	if (!frame)
+		return 0;
+	location->offset = frame->offset;
+	if (frame->file) {
+		location->module = frame->file->path;
+		if (!source_lines_find(lines, frame->file->path, frame->file->build_id,
+			frame->offset, &file, &location->line) &&
+		    frame->symbol)
+			location->offset -= frame->symbol_offset;
 	}
 	if (file)
 		location->file = strdup(file);
-	if (place->symbol)
-		location->function = demangle(place->symbol);
-	if ((file && !location->file) || (place->symbol && !location->function))
+	if (frame->symbol)
+		location->function = demangle(frame->symbol);
+	if ((file && !location->file) || (frame->symbol && !location->function))
 		return -ENOMEM;
 	return 0;
 }
@@ -76,28 +80,60 @@ static int by_code_bytes(const void *left, const void *right)
 	return by_code(left, right);
 }
 
+/* Adds what the stacks touched to the frames that name them, by index of frame. */
+static int sum_frames(const struct profile *profile, struct profile_sum **sums,
+    const struct trace_frame ***frames, size_t *count)
+{
+	*count = trace_frame_count(profile->trace);
+	*sums = calloc(*count + 1, sizeof(**sums));
+	*frames = calloc(*count + 1, sizeof(**frames));
+	if (!*sums || !*frames)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < trace_stack_count(profile->trace); i++) {
+		const struct trace_stack *stack = trace_stack_at(profile->trace, i);
+		const struct profile_sum *own = profile_of_stack(profile, stack);
+		struct profile_sum *sum = &(*sums)[stack->site->index];
+		(*frames)[stack->site->index] = stack->site;
+		sum->faults += own->faults;
+		sum->bytes += own->bytes;
+		sum->reads += own->reads;
+		sum->writes += own->writes;
+	}
+	/* the last one is for faults without a stack */
+	(*sums)[(*count)++] = profile->no_stack;
+	return 0;
+}
+
+static int add_code(struct report *report, const struct profile_sum *sum,
+    const struct trace_frame *frame, struct source_lines *lines)
+{
+	if (sum->faults == 0)
+		return 0;
+	struct code_row *row = &report->code[report->code_count++];
+	row->faults = sum->faults;
+	row->bytes = sum->bytes;
+	row->reads = sum->reads;
+	row->writes = sum->writes;
+	return locate(&row->location, frame, lines);
+}
+
 static int make_code(struct report *report, struct source_lines *lines)
 {
-	size_t count = 0;
-	for (const struct place *place = report->model->places; place; place = place->next)
-		count += place->faults > 0;
+	struct profile_sum *sums = NULL;
+	const struct trace_frame **frames = NULL;
+	size_t count = 0, kept = 0;
+	int result = sum_frames(report->profile, &sums, &frames, &count);
 	report->code = calloc(count + 1, sizeof(*report->code));
 	if (!report->code)
-		return -ENOMEM;
-	for (const struct place *place = report->model->places; place; place = place->next) {
-		if (place->faults == 0)
-			continue;
-		struct code_row *row = &report->code[report->code_count++];
-		row->faults = place->faults;
-		row->bytes = place->bytes;
-		row->reads = place->reads;
-		row->writes = place->writes;
-		int result = locate(&row->location, place, lines);
-		if (result < 0)
-			return result;
-	}
+		result = -ENOMEM;
+	for (size_t i = 0; i < count && result == 0; i++)
+		result = add_code(report, &sums[i], frames[i], lines);
+	free(sums);
+	free(frames);
+	if (result < 0)
+		return result;
+	count = report->code_count;
 	qsort(report->code, count, sizeof(*report->code), by_code);
-	size_t kept = 0;
 	for (size_t i = 0; i < count; i++) {
 		struct code_row *row = &report->code[i], *last = &report->code[kept];
 		if (kept == 0 || by_code(last - 1, row) != 0) {
@@ -135,26 +171,26 @@ static int by_memory_bytes(const void *left, const void *right)
 }
 
 /* A mapping that malloc made for one allocation is told as that allocation. */
-static bool told_as_allocation(const struct trace_model *model, const struct origin *origin)
+static bool told_as_allocation(const struct profile_origin *origin, const bool *allocates)
 {
-	if (strcmp(origin->source, "malloc-mmap") != 0)
-		return false;
-	for (const struct origin *other = model->origins; other; other = other->next)
-		if (other->is_allocation && other->place == origin->place)
-			return true;
-	return false;
+	return strcmp(origin->source, "malloc-mmap") == 0 && origin->stack &&
+	       allocates[origin->stack->site->index];
 }
 
 static int make_memory(struct report *report, struct source_lines *lines)
 {
-	size_t count = 0;
-	for (const struct origin *origin = report->model->origins; origin; origin = origin->next)
-		count++;
-	report->memory = calloc(count + 1, sizeof(*report->memory));
-	if (!report->memory)
-		return -ENOMEM;
-	for (const struct origin *origin = report->model->origins; origin; origin = origin->next) {
-		if (told_as_allocation(report->model, origin))
+	const struct profile *profile = report->profile;
+	bool *allocates = calloc(trace_frame_count(profile->trace) + 1, sizeof(*allocates));
+	report->memory = calloc(profile->origin_count + 1, sizeof(*report->memory));
+	int result = allocates && report->memory ? 0 : -ENOMEM;
+	for (size_t i = 0; result == 0 && i < profile->origin_count; i++) {
+		const struct profile_origin *origin = profile->origins[i];
+		if (origin->is_allocation && origin->stack)
+			allocates[origin->stack->site->index] = true;
+	}
+	for (size_t i = 0; result == 0 && i < profile->origin_count; i++) {
+		const struct profile_origin *origin = profile->origins[i];
+		if (told_as_allocation(origin, allocates))
 			continue;
 		struct memory_row *row = &report->memory[report->memory_count++];
 		row->source = origin->source;
@@ -162,11 +198,12 @@ static int make_memory(struct report *report, struct source_lines *lines)
 		row->reserved = origin->reserved;
 		row->touched = origin->touched;
 		row->peak = origin->peak;
-		int result = locate(&row->location, origin->place, lines);
-		if (result < 0)
-			return result;
+		result = locate(&row->location, origin->stack ? origin->stack->site : NULL, lines);
 	}
-	count = report->memory_count;
+	free(allocates);
+	if (result < 0)
+		return result;
+	size_t count = report->memory_count;
 	qsort(report->memory, count, sizeof(*report->memory), by_memory);
 	size_t kept = 0;
 	for (size_t i = 0; i < count; i++) {
@@ -190,30 +227,34 @@ static int make_memory(struct report *report, struct source_lines *lines)
 
 static int by_thread_bytes(const void *left, const void *right)
 {
-	const struct trace_thread *a = *(const struct trace_thread *const *)left;
-	const struct trace_thread *b = *(const struct trace_thread *const *)right;
-	if (a->bytes != b->bytes)
-		return a->bytes > b->bytes ? -1 : 1;
-	if (a->pid != b->pid)
-		return a->pid < b->pid ? -1 : 1;
-	return (a->tid > b->tid) - (a->tid < b->tid);
+	const struct profile_thread *a = *(const struct profile_thread *const *)left;
+	const struct profile_thread *b = *(const struct profile_thread *const *)right;
+	if (a->sum.bytes != b->sum.bytes)
+		return a->sum.bytes > b->sum.bytes ? -1 : 1;
+	if (a->thread->process->pid != b->thread->process->pid)
+		return a->thread->process->pid < b->thread->process->pid ? -1 : 1;
+	return (a->thread->tid > b->thread->tid) - (a->thread->tid < b->thread->tid);
 }
 
 static int make_threads(struct report *report)
 {
-	report->threads = calloc(report->model->thread_count + 1, sizeof(*report->threads));
+	const struct profile *profile = report->profile;
+	report->threads = calloc(profile->thread_room + 1, sizeof(*report->threads));
 	if (!report->threads)
 		return -ENOMEM;
-	for (const struct trace_thread *thread = report->model->threads; thread;
-	     thread = thread->next)
-		report->threads[report->thread_count++] = thread;
+	for (size_t i = 0; i < profile->thread_room; i++)
+		if (profile->threads[i].thread && profile->threads[i].thread->kept)
+			report->threads[report->thread_count++] = &profile->threads[i];
+	for (size_t i = 0; i < profile->process_room; i++)
+		report->process_count +=
+		    profile->processes[i].process && profile->processes[i].process->kept;
 	qsort(report->threads, report->thread_count, sizeof(*report->threads), by_thread_bytes);
 	return 0;
 }
 
-int report_make(struct report *report, const struct trace_model *model)
+int report_make(struct report *report, const struct profile *profile)
 {
-	*report = (struct report){.model = model};
+	*report = (struct report){.profile = profile};
 	struct source_lines *lines = source_lines_create();
 	int result = lines ? 0 : -ENOMEM;
 	if (result == 0)

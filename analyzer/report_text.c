@@ -72,7 +72,8 @@ static int print_code(const struct report *report, size_t top, size_t width)
 	for (size_t i = 0; i < count && result == 0; i++) {
 		const struct code_row *row = &report->code[i];
 		if (table_add(&table, "%.2f", mib(row->bytes)) < 0 ||
-		    table_add(&table, "%.1f", percent(row->bytes, report->model->bytes)) < 0 ||
+		    table_add(&table, "%.1f", percent(row->bytes, report->profile->sum.bytes)) <
+			0 ||
 		    table_add(&table, "%llu", (unsigned long long)row->faults) < 0 ||
 		    add_location(&table, &row->location) < 0)
 			result = -ENOMEM;
@@ -126,12 +127,12 @@ static int print_threads(const struct report *report, size_t top, size_t width)
 	size_t count = report->thread_count < top ? report->thread_count : top;
 	int result = 0;
 	for (size_t i = 0; i < count && result == 0; i++) {
-		const struct trace_thread *thread = report->threads[i];
-		if (table_add(&table, "%.2f", mib(thread->bytes)) < 0 ||
-		    table_add(&table, "%llu", (unsigned long long)thread->faults) < 0 ||
-		    table_add(&table, "%lld", (long long)thread->pid) < 0 ||
-		    table_add(&table, "%lld", (long long)thread->tid) < 0 ||
-		    table_add(&table, "%s", thread->name) < 0)
+		const struct profile_thread *thread = report->threads[i];
+		if (table_add(&table, "%.2f", mib(thread->sum.bytes)) < 0 ||
+		    table_add(&table, "%llu", (unsigned long long)thread->sum.faults) < 0 ||
+		    table_add(&table, "%lld", (long long)thread->thread->process->pid) < 0 ||
+		    table_add(&table, "%lld", (long long)thread->thread->tid) < 0 ||
+		    table_add(&table, "%s", thread->thread->name) < 0)
 			result = -ENOMEM;
 	}
 	print_title("Threads", count, report->thread_count);
@@ -163,21 +164,22 @@ static int print_fact(const char *name, const char *value, size_t width)
 
 static int print_heading(const struct report *report, const char *name, size_t width)
 {
-	const struct trace_model *model = report->model;
+	const struct profile *profile = report->profile;
+	const struct trace_session *session = trace_session_of(profile->trace);
 	char mode[256];
-	snprintf(mode, sizeof(mode), "%s, stacks by %s, Linux %s", model->mode, model->capture,
-	    model->kernel);
-	int result = print_fact("command ", model->command, width);
+	snprintf(mode, sizeof(mode), "%s, stacks by %s, Linux %s", session->mode, session->capture,
+	    session->kernel);
+	int result = print_fact("command ", session->command, width);
 	if (result == 0)
 		result = print_fact("trace   ", name, width);
 	if (result == 0)
 		result = print_fact("mode    ", mode, width);
-	printf("\n%10.2f MiB in %llu faults, %.2f s\n", mib(model->bytes),
-	    (unsigned long long)model->faults, (double)model->duration_ns / 1e9);
-	printf("%10llu thread%s in %llu process%s\n", (unsigned long long)model->thread_count,
-	    model->thread_count == 1 ? "" : "s", (unsigned long long)model->process_count,
-	    model->process_count == 1 ? "" : "es");
-	printf("%10llu lost\n", (unsigned long long)model->lost);
+	printf("\n%10.2f MiB in %llu faults, %.2f s\n", mib(profile->sum.bytes),
+	    (unsigned long long)profile->sum.faults, (double)profile->duration_ns / 1e9);
+	printf("%10llu thread%s in %llu process%s\n", (unsigned long long)report->thread_count,
+	    report->thread_count == 1 ? "" : "s", (unsigned long long)report->process_count,
+	    report->process_count == 1 ? "" : "es");
+	printf("%10llu lost\n", (unsigned long long)profile->lost);
 	return result;
 }
 
@@ -185,7 +187,8 @@ int report_text(const struct report *report, const char *name, size_t top)
 {
 	size_t width = table_output_width();
 	int result = print_heading(report, name, width);
-	for (const struct trace_loss *loss = report->model->losses; loss; loss = loss->next) {
+	for (size_t i = 0; i < report->profile->loss_count; i++) {
+		const struct profile_loss *loss = &report->profile->losses[i];
 		char text[256];
 		snprintf(text, sizeof(text), "%llu %s: %s", (unsigned long long)loss->count,
 		    loss->what, loss->why);

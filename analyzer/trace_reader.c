@@ -19,8 +19,11 @@
 #define FIRST_BYTES (64u << 10)
 /* The longest line is a stack of 512 frames; C++ names go to some ten thousand letters. */
 #define LINE_LIMIT_BYTES (64u << 20)
-#define PROGRESS_LINES	 16384 /* between looks at the clock */
-#define PROGRESS_NS	 200000000
+/* What jansson makes of a value takes up to a hundred times the text. No line has that many. */
+#define VALUE_LIMIT    (1u << 20)
+#define DENSE_BYTES    VALUE_LIMIT /* shorter lines cannot have more values */
+#define PROGRESS_LINES 16384	   /* between looks at the clock */
+#define PROGRESS_NS    200000000
 
 struct trace_reader {
 	struct trace_input *input;
@@ -54,6 +57,12 @@ int trace_reader_refuse(struct trace_reader *reader, const char *format, ...)
 	vsnprintf(reader->error + used, sizeof(reader->error) - (size_t)used, format, values);
 	va_end(values);
 	return -EBADMSG;
+}
+
+int trace_reader_no_memory(struct trace_reader *reader)
+{
+	trace_reader_refuse(reader, "out of memory");
+	return -ENOMEM;
 }
 
 const char *trace_reader_error(const struct trace_reader *reader)
@@ -134,10 +143,8 @@ static int read_more(struct trace_reader *reader)
 			return trace_reader_refuse(
 			    reader, "line longer than %u MiB: not a trace", LINE_LIMIT_BYTES >> 20);
 		char *larger = realloc(reader->buffer, reader->capacity * 2);
-		if (!larger) {
-			trace_reader_refuse(reader, "out of memory");
-			return -ENOMEM;
-		}
+		if (!larger)
+			return trace_reader_no_memory(reader);
 		reader->buffer = larger;
 		reader->capacity *= 2;
 	}
@@ -153,7 +160,7 @@ static int read_more(struct trace_reader *reader)
 }
 
 /* The next line without its newline, in the buffer. 1, 0 at the end, or negative errno. */
-static int next_text(struct trace_reader *reader, char **text, size_t *size)
+static int next_text(struct trace_reader *reader, const char **text, size_t *size)
 {
 	size_t searched = 0;
 	reader->line_number++;
@@ -198,41 +205,119 @@ static int check_session(struct trace_reader *reader, const char *type)
 	return 0;
 }
 
-int trace_reader_next(struct trace_reader *reader, const json_t **line, const char **type)
+/* The values of a fault that jansson has read. */
+static int read_fault(struct trace_reader *reader, const json_t *line, struct fault_line *fault)
 {
-	char *text;
-	size_t size;
+	const struct {
+		const char *key;
+		bool required;
+		unsigned has;
+		int64_t *value;
+	} numbers[] = {
+	    {"ts", false, FAULT_HAS_TS, &fault->ts},
+	    {"pid", true, 0, &fault->pid},
+	    {"tid", true, 0, &fault->tid},
+	    {"region", false, FAULT_HAS_REGION, &fault->region},
+	    {"offset", false, FAULT_HAS_OFFSET, &fault->offset},
+	    {"alloc", false, FAULT_HAS_ALLOC, &fault->alloc},
+	    {"stack", false, FAULT_HAS_STACK, &fault->stack},
+	    {"service_ns", false, 0, &fault->service_ns},
+	    {"epoch", false, FAULT_HAS_EPOCH, &fault->epoch},
+	};
+	*fault = (struct fault_line){0};
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+		int result = trace_integer(
+		    reader, line, numbers[i].key, numbers[i].required, numbers[i].value);
+		if (result < 0)
+			return result;
+		fault->has |= result > 0 ? numbers[i].has : 0;
+	}
+	const char *access = NULL, *kind = NULL, *origin = NULL, *served = NULL;
+	int result = trace_address(reader, line, "addr", true, &fault->addr);
+	if (result >= 0)
+		result = trace_string(reader, line, "access", false, &access);
+	if (result >= 0)
+		result = trace_string(reader, line, "kind", false, &kind);
+	if (result >= 0)
+		result = trace_string(reader, line, "origin", false, &origin);
+	if (result >= 0)
+		result = trace_string(reader, line, "served", false, &served);
+	if (result < 0)
+		return result;
+	if (access)
+		fault->access = fault_word(fault_access_words, FAULT_ACCESS_OTHER, access);
+	if (kind)
+		fault->kind = fault_word(fault_kind_words, FAULT_KIND_OTHER, kind);
+	if (origin)
+		fault->origin = fault_word(fault_origin_words, FAULT_ORIGIN_OTHER, origin);
+	if (served)
+		fault->served = fault_word(fault_served_words, FAULT_SERVED_OTHER, served);
+	return 0;
+}
+
+/* More values than any line of a trace has? */
+static bool too_dense(const char *text, size_t size)
+{
+	unsigned values = 0;
+	bool quoted = false;
+	if (size < DENSE_BYTES)
+		return false;
+	for (size_t i = 0; i < size; i++) {
+		if (text[i] == '"')
+			quoted = !quoted;
+		else if (quoted && text[i] == '\\')
+			i++;
+		else if (!quoted && (text[i] == ',' || text[i] == '[' || text[i] == '{'))
+			values++;
+	}
+	return values > VALUE_LIMIT;
+}
+
+/* The present line by jansson. 1; 0 where the trace was cut; or negative errno, noted. */
+static int parse(struct trace_reader *reader, struct trace_line *line)
+{
 	json_error_t error;
+	bool first = reader->line_number == 1;
+	if (too_dense(line->text, line->size))
+		return trace_reader_refuse(
+		    reader, "more than %u values in a line: not a trace", VALUE_LIMIT);
+	reader->line = json_loadb(line->text, line->size, 0, &error);
+	/* the last line of a recording that was killed may be half a line */
+	if (!reader->line && reader->unfinished && !first) {
+		reader->cut = true;
+		return 0;
+	}
+	if (!reader->line && first)
+		return trace_reader_refuse(reader, "not a faultline trace: no session line");
+	if (!reader->line)
+		return trace_reader_refuse(reader, "not JSON: %s", error.text);
+	line->json = reader->line;
+	line->type = json_string_value(json_object_get(reader->line, "type"));
+	if (!line->type)
+		return trace_reader_refuse(reader, "no object with a \"type\"");
+	int result = first ? check_session(reader, line->type) : 0;
+	if (result == 0 && strcmp(line->type, "fault") == 0)
+		result = read_fault(reader, reader->line, &line->fault);
+	return result < 0 ? result : 1;
+}
+
+int trace_reader_next(struct trace_reader *reader, struct trace_line *line)
+{
 	json_decref(reader->line);
 	reader->line = NULL;
 	if (reader->line_number % PROGRESS_LINES == PROGRESS_LINES - 1)
 		show_progress(reader, false);
-	int result = next_text(reader, &text, &size);
+	int result = next_text(reader, &line->text, &line->size);
 	if (result == 0 && reader->line_number == 1)
 		return trace_reader_refuse(reader, "empty: nothing was recorded");
 	if (result <= 0)
 		return result;
-	reader->line = json_loadb(text, size, 0, &error);
-	/* the last line of a recording that was killed may be half a line */
-	if (!reader->line && reader->unfinished && reader->line_number > 1) {
-		reader->cut = true;
-		return 0;
+	if (reader->line_number > 1 && fault_line_parse(line->text, line->size, &line->fault)) {
+		line->json = NULL;
+		line->type = "fault";
+		return 1;
 	}
-	if (!reader->line && reader->line_number == 1)
-		return trace_reader_refuse(reader, "not a faultline trace: no session line");
-	if (!reader->line)
-		return trace_reader_refuse(reader, "not JSON: %s", error.text);
-	const char *name = json_string_value(json_object_get(reader->line, "type"));
-	if (!name)
-		return trace_reader_refuse(reader, "no object with a \"type\"");
-	if (reader->line_number == 1) {
-		result = check_session(reader, name);
-		if (result < 0)
-			return result;
-	}
-	*line = reader->line;
-	*type = name;
-	return 1;
+	return parse(reader, line);
 }
 
 static int missing(struct trace_reader *reader, const char *key, bool required)

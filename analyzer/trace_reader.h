@@ -7,6 +7,8 @@
 #ifndef FAULTLINE_TRACE_READER_H
 #define FAULTLINE_TRACE_READER_H
 
+#include "fault_line.h"
+
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -19,18 +21,26 @@ struct trace_reader;
 int trace_reader_open(struct trace_reader **reader, const char *path);
 void trace_reader_close(struct trace_reader *reader);
 
-/*
- * The next line, valid until the next call. Returns 1, 0 at the end, or a negative errno: see
- * trace_reader_error. `type` is the line's own "type".
- */
-int trace_reader_next(struct trace_reader *reader, const json_t **line, const char **type);
+/* One line. What it points to is valid until the next one is read. */
+struct trace_line {
+	const char *text; /* as it stands, without its newline; not ended by a NUL */
+	size_t size;
+	const char *type;	 /* its own "type" */
+	const json_t *json;	 /* NULL for a fault in the recorder's own shape: */
+	struct fault_line fault; /* read without jansson. Set for every fault */
+};
+
+/* The next line. Returns 1, 0 at the end, or a negative errno: see trace_reader_error. */
+int trace_reader_next(struct trace_reader *reader, struct trace_line *line);
 
 /*
  * Notes what is wrong with the present line: "FILE:LINE: REASON". Returns -EBADMSG for the
- * caller to return.
+ * caller to return. trace_reader_no_memory does so for a lack of memory, and returns -ENOMEM.
  */
 int trace_reader_refuse(struct trace_reader *reader, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+
+int trace_reader_no_memory(struct trace_reader *reader);
 
 /* What went wrong, with file name and line number. The string belongs to the reader. */
 const char *trace_reader_error(const struct trace_reader *reader);

@@ -4,9 +4,14 @@
 
 load helpers
 
+# help_of COMMAND...: its --help without the filters, which have a page of their own.
+help_of() {
+	"$FAULTLINE" "$@" --help | sed '/^Filters/,/^$/d'
+}
+
 # options_of_help COMMAND...: the options that its --help lists, as "--flag" or "--flag=ARGUMENT".
 options_of_help() {
-	"$FAULTLINE" "$@" --help | sed -nE 's/^ +(-[A-Za-z], )?(--[a-z-]+(=[A-Z]+)?).*/\2/p' | sort
+	help_of "$@" | sed -nE 's/^ +(-[A-Za-z], )?(--[a-z-]+(=[A-Z]+)?).*/\2/p' | sort
 }
 
 # options_of_page PAGE: the same of a manual page.
@@ -21,7 +26,7 @@ same_sets() {
 }
 
 @test "man: every option in --help is in the page, and the other way round" {
-	for command in record stop report check; do
+	for command in record stop report filter check; do
 		options_of_help "$command" >"help of $command"
 		options_of_page "faultline-$command.1" >"page of $command"
 		same_sets "help of $command" "page of $command"
@@ -32,10 +37,20 @@ same_sets() {
 }
 
 @test "man: every short option is in the page, and the other way round" {
-	for command in record stop report check; do
-		"$FAULTLINE" "$command" --help | sed -nE 's/^ +(-[A-Za-z]), --.*/\1/p' | sort >help
+	for command in record stop report filter check; do
+		help_of "$command" | sed -nE 's/^ +(-[A-Za-z]), --.*/\1/p' | sort >help
 		sed -nE 's/^\.It Fl ([A-Za-z]) ,.*/-\1/p' "$TOP/man/faultline-$command.1" | sort >page
 		same_sets help page
+	done
+}
+
+@test "man: every filter in --help is in faultline-filters(7), and the other way round" {
+	for command in report filter; do
+		"$FAULTLINE" "$command" --help | sed -n '/^Filters/,/^$/p' |
+			sed -nE 's/^ +(--[a-z-]+=[A-Z]+).*/\1/p' | sort >help
+		options_of_page faultline-filters.7 >page
+		same_sets help page
+		grep -q 'Xr faultline-filters 7' "$TOP/man/faultline-$command.1"
 	done
 }
 
@@ -58,7 +73,7 @@ same_sets() {
 
 @test "man: the completion script knows every option" {
 	"$FAULTLINE" completion >script
-	for command in record stop report check; do
+	for command in record stop report filter check; do
 		for option in $(options_of_help "$command"); do
 			grep -qF -e "${option%%=*}" script || fail "$command: no $option"
 		done

@@ -134,17 +134,17 @@ whole_trace() {
 	jq -e '.memory | map(.touched_bytes) | add == 65536 + 16384 + 2097152' stdout
 }
 
-@test "report: a region that moves and grows keeps what was touched" {
+@test "report: a region that moves keeps what was touched" {
 	{
 		session
 		echo '{"type":"region","id":1,"ts":1,"pid":10,"tid":10,"start":"0x100000","size":65536,"source":"mmap","page_size":4096}'
 		for page in 0 1 2; do fault 10 "$page"; done
-		echo '{"type":"remap","ts":2,"pid":10,"tid":10,"region":1,"from":"0x100000","to":"0x900000","size":1048576}'
-		for page in 2 100; do fault 10 "$page"; done
+		echo '{"type":"remap","ts":2,"pid":10,"tid":10,"region":1,"from":"0x100000","to":"0x900000","size":65536}'
+		for page in 2 9; do fault 10 "$page"; done
 		end
 	} >t.jsonl
 	run_faultline report --json t.jsonl
-	jq -e '.memory[0] | .reserved_bytes == 1048576 and .touched_bytes == 4 * 4096' stdout
+	jq -e '.memory[0] | .reserved_bytes == 65536 and .touched_bytes == 4 * 4096' stdout
 }
 
 @test "report: what was lost is told" {

@@ -1,8 +1,8 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: MIT
 # bats file_tags=unit
-# unit.bats: the programs of tests/unit, each of which checks a part of the monitor on its own and
-# prints a line for each of its cases.
+# unit.bats: the programs of tests/unit, each of which checks a part of the monitor or of the
+# command on its own and prints a line for each of its cases.
 
 load helpers
 
@@ -25,6 +25,14 @@ run_unit() {
 
 @test "line_fault: fault lines are what jansson would write" {
 	run_unit line_fault
+}
+
+@test "fault_line: fault lines are read as jansson would read them" {
+	run_unit fault_line
+}
+
+@test "page_set: sets of pages, and touched parts of ranges" {
+	run_unit page_set
 }
 
 @test "output: only traces are replaced, and a cut trace stays readable" {

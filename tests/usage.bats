@@ -21,10 +21,10 @@ refuses() {
 	[[ $output =~ ^faultline\ [0-9]+\.[0-9]+\.[0-9]+ ]]
 	run_faultline --help
 	local command
-	for command in record stop report check help completion; do
+	for command in record stop report filter check help completion; do
 		grep -q "^  $command " stdout
 	done
-	for command in record stop report check help completion; do
+	for command in record stop report filter check help completion; do
 		run_faultline "$command" --help
 		grep -q "^usage: faultline $command" stdout
 		awk 'length > 80 { print; bad = 1 } END { exit bad }' stdout
@@ -46,9 +46,27 @@ refuses() {
 	refuses 2 "--top=many: must be" report --top=many x
 	refuses 2 "--top needs a value" report x --top
 	refuses 2 "--json takes no value" report --json=yes x
-	refuses 2 'one trace at a time: "b"' report a b
+	refuses 2 'one trace at a time: "b" is one too many' report a b
 	refuses 2 'unexpected "x"' check x
 	refuses 2 "unknown option -z" check -z
+}
+
+@test "usage: filters refuse what cannot be meant, and say what can" {
+	refuses 2 "--pid=x: must be a number, or a list of numbers: 7,8" report --pid=x t
+	refuses 2 "--tid=1,: must be a number" filter --tid=1, t
+	refuses 2 "--region=-1: must be a number" report --region=-1 t
+	refuses 2 "--kind=major: must be a list of missing, write-protect, minor" filter --kind=major t
+	refuses 2 "--access=write,exec: must be read, write or both" report --access=write,exec t
+	refuses 2 "--source=brk,hep: must be a list of mmap, mremap, brk" filter --source=brk,hep t
+	refuses 2 "--addr=0x2000-0x1000: must be two addresses, the lower first" report --addr=0x2000-0x1000 t
+	refuses 2 "--addr=7f00: must be two addresses" report --addr=7f00 t
+	refuses 2 "--from=soon: must be a time after the start" filter --from=soon t
+	refuses 2 "--to=-1: must be a time" filter --to=-1 t
+	refuses 2 "--to=0x10: must be a time" filter --to=0x10 t
+	refuses 2 "--to=1y: must be a time after the start: 1.5, 200ms, 2m" filter --to=1y t
+	refuses 2 "--symbol=(: is no extended regular expression" report --symbol='(' t
+	refuses 2 "unknown option --symbl; did you mean --symbol?" report --symbl=x t
+	refuses 2 "which trace?" filter --pid=1
 }
 
 @test "usage: record refuses wrong flags and values before anything is started" {
@@ -198,6 +216,9 @@ complete_words() {
 	[[ $(complete_words faultline record --capture = s) == "signal" ]]
 	[[ $(complete_words faultline record --capture s) == "signal" ]]
 	[[ $(complete_words faultline report --j) == "--json" ]]
+	[[ $(complete_words faultline report --thr) == "--thread-name=" ]]
+	[[ $(complete_words faultline report --kind = wr) == "write-protect" ]]
+	[[ $(complete_words faultline filter --source = me) == "memfd" ]]
 	touch one.jsonl
 	[[ $(complete_words faultline report one) == "one.jsonl" ]]
 	[[ $(complete_words faultline help ch) == "check" ]]

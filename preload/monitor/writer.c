@@ -12,9 +12,9 @@
  */
 #include "writer.h"
 
+#include "../output.h"
 #include "line.h"
 #include "names.h"
-#include "output.h"
 #include "queue.h"
 #include <ctype.h>
 #include <errno.h>

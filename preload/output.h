@@ -4,7 +4,8 @@
  * always ends with a complete line (plain) or a complete frame (zstd), whatever happens to the
  * disk.
  *
- * Used by the writer thread, and by the service thread before and after that one's life.
+ * Used by the monitor's writer thread, and by the service thread before and after that one's life;
+ * and by the faultline command where it writes traces.
  */
 #ifndef FAULTLINE_OUTPUT_H
 #define FAULTLINE_OUTPUT_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * output.c: see output.h. Runs in the monitor; owns the trace's descriptor. May block on a slow
- * disk, which is why it is not called by the service thread while programs run.
+ * output.c: see output.h. Owns the trace's descriptor. May block on a slow disk, which is why the
+ * monitor's service thread does not call it while programs run.
  */
 #include "output.h"
 
