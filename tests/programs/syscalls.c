@@ -8,7 +8,7 @@
  * Every call has a function of its own, which notes the pages before it makes the call. Where in a
  * page the kernel begins is its own affair.
  */
-#include "touch.h"
+#include "given.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -29,7 +29,6 @@
 #include <sys/utsname.h>
 #include <time.h>
 
-#define READ_WRITE  (PROT_READ | PROT_WRITE)
 #define PIPE_PAGES  8
 #define CHUNK_PAGES 32
 
@@ -37,40 +36,6 @@ static size_t pages;
 
 /* Of the thread that uses them, made before its first call. */
 static __thread int file_fd, zero_fd, pipe_fds[2], socket_fds[2], epoll_fd;
-
-static void expect(bool as_expected, const char *what)
-{
-	if (!as_expected)
-		truth_fail(what);
-}
-
-static void written(volatile char *p, size_t count)
-{
-	truth_range(p, count * PAGE, "write", "kernel");
-}
-
-static void read_from(volatile char *p, size_t count)
-{
-	truth_range(p, count * PAGE, "read", "kernel");
-}
-
-/* The rest of one page. */
-static void *one_written(volatile char *p)
-{
-	truth_page(p, "write", "kernel", NULL);
-	return (void *)(uintptr_t)p;
-}
-
-static void *one_read(volatile char *p)
-{
-	truth_page(p, "read", "kernel", NULL);
-	return (void *)(uintptr_t)p;
-}
-
-static void *plain(volatile char *p)
-{
-	return (void *)(uintptr_t)p;
-}
 
 /* Calls that touch `size` bytes, the whole of a chunk. */
 
