@@ -48,6 +48,7 @@ class Trace:
         self.line_number = 0
         self.modules, self.stacks, self.regions, self.allocs = {}, {}, {}, {}
         self.threads = {}  # by pid and tid
+        self.processes = {}  # of those that reach into another's memory, by pid and tid
         self.own_pids = {}  # what a process calls itself, by pid
         self.faults = []
         self.lost = self.lost_stacks = 0
@@ -98,7 +99,10 @@ class Trace:
     def read_thread(self, line):
         if "name" not in line:
             self.complain(f"thread {line['tid']} has no name")
+        if line.get("process") == line["pid"]:
+            self.complain(f"thread {line['tid']} is no stranger")
         self.threads[line["pid"], line["tid"]] = line.get("name")
+        self.processes[line["pid"], line["tid"]] = line.get("process")
 
     def read_process(self, line):
         self.own_pids[line["pid"]] = line.get("ns_pid", line["pid"])
@@ -311,7 +315,15 @@ class Comparison:
             return f"addr is {fault['addr']}"
         if "thread" in note and not self.options.any_name and fault["thread"] != note["thread"]:
             return f"thread is {fault['thread']}"
+        process = self.trace.processes.get((fault["pid"], fault["tid"]))
+        if process != note.get("process"):
+            return f"the thread's process is {process}"
         _, region, alloc, stack = fault["in"]
+        if "stranger" in note:
+            if not (fault["thread"] or "").startswith(note["stranger"]):
+                return f"thread is {fault['thread']}"
+            if stack:
+                return f"stack is {self.functions(stack)}"
         return (
             self.region_problem(region, note)
             or self.alloc_problem(alloc, note)
@@ -394,6 +406,11 @@ class Comparison:
             if page_notes[0].get("source") in self.options.untraced:
                 page_notes = []
             faults = [fault for fault in faults if not self.is_of_stack(fault, noted[page])]
+            if self.trace.session["mode"] == "write":
+                # A page that is read is not told, but its first write, which nobody noted, is.
+                page_notes = [note for note in page_notes if note["access"] != "read"]
+                if not page_notes and [fault["kind"] for fault in faults] == ["write-protect"]:
+                    continue
             if len(faults) > len(page_notes):
                 faults = [fault for fault in faults if not self.is_header(fault)]
             if len(faults) != len(page_notes):

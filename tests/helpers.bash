@@ -207,6 +207,9 @@ _run_as() {
 	"$TOP/tests/limited" $((seconds * TIME_FACTOR)) "$@" \
 		</dev/null >"$name.out" 2>"$name.err" 3>&- 4>&- || result=$?
 	echo "$result" >"$name.status"
+	if declare -F after_each_run >/dev/null; then
+		after_each_run "$name" || return
+	fi
 	if [[ -n $script ]]; then
 		sed -E -i -e "$script" "$name.out" "$name.err"
 	fi
@@ -316,6 +319,7 @@ has_exited() {
 
 # requires THING...: skips the test, naming the reason, when the machine lacks something:
 #   userfaultfd        this user may handle faults in the kernel, too
+#   io_uring           this user may use it
 #   perf               this user may open perf's page fault event for its own processes
 #   root               the test runs as root
 #   unprivileged-user  it can become one: "${AS_NOBODY[@]}" COMMAND... then runs a command without
@@ -329,6 +333,9 @@ requires() {
 		userfaultfd)
 			_may_use_userfaultfd ||
 				skip "userfaultfd is refused to this user (see 'faultline check')"
+			;;
+		io_uring)
+			_may_use_io_uring || skip "io_uring is refused to this user"
 			;;
 		perf)
 			_may_use_perf ||
@@ -356,6 +363,12 @@ _may_use_userfaultfd() {
 	[[ -r /dev/userfaultfd && -w /dev/userfaultfd ]] || perl -e '
 		my ($userfaultfd, $O_CLOEXEC) = (323, 02000000);
 		exit(syscall($userfaultfd, $O_CLOEXEC) < 0);'
+}
+
+_may_use_io_uring() {
+	perl -e '
+		my ($io_uring_setup, $parameters) = (425, pack("x120"));
+		exit(syscall($io_uring_setup, 1, $parameters) < 0);'
 }
 
 _may_use_perf() {

@@ -51,7 +51,8 @@ ssize_t capture_read_file(const char *path, char *text, size_t size)
 
 /* /proc/TID/syscall gives a blocked thread's stack and instruction pointers, and whether it is
    inside a system call (proc_pid_syscall(5)). A thread with a signal to take does not sleep, and
-   repeats its message until it is served. */
+   repeats its message until it is served. One of the kernel's own, such as a worker of io_uring,
+   was never in user mode: it has neither. */
 static bool capture_by_proc(
     struct process *p, uint64_t page, enum fault_kind kind, int32_t task, struct capture *c)
 {
@@ -82,8 +83,11 @@ static bool capture_by_proc(
 	memset(&c->registers, 0, sizeof(c->registers));
 	c->registers.r[ARCH_SP] = strtoull(words[count - 2], NULL, 16);
 	c->registers.r[ARCH_IP] = strtoull(words[count - 1], NULL, 16);
-	c->has_registers = true;
-	return true;
+	c->stackless = !c->registers.r[ARCH_SP];
+	c->has_registers = !c->stackless;
+	if (c->stackless)
+		c->origin = ORIGIN_KERNEL;
+	return c->has_registers;
 }
 
 /* Whether the thread would run our handler now: the signal is caught and not blocked. */
@@ -276,6 +280,17 @@ static int32_t guest_of(struct service *s, struct process *p, int32_t tid, int32
 		   : 0;
 }
 
+void capture_stranger(struct service *s, struct process *p, struct process *runs, uint64_t address,
+    enum fault_kind kind, int32_t task, struct capture *c)
+{
+	*c = (struct capture){.ts = service_now(),
+	    .origin = ORIGIN_KERNEL,
+	    .view = {.more = capture_read_more, .context = runs, .extra = s->stack_extra},
+	    .stackless = !runs};
+	if (runs && s->capture != FL_CAPTURE_NONE)
+		capture_by_proc(p, address & ~(PAGE_BYTES - 1), kind, task, c);
+}
+
 void capture_fault(struct service *s, struct process *p, uint64_t address, enum fault_kind kind,
     int32_t tid, int32_t task, struct capture *c)
 {
@@ -297,7 +312,7 @@ void capture_fault(struct service *s, struct process *p, uint64_t address, enum 
 		c->ts = sample->ts;
 		c->sampled = true;
 		c->origin = sample->kernel ? ORIGIN_KERNEL : ORIGIN_USER;
-		c->has_registers = sample->has_registers;
+		c->has_registers = sample->has_registers && sample->registers.r[ARCH_SP];
 		c->registers = sample->registers;
 		c->view.start = sample->registers.r[ARCH_SP];
 		c->view.bytes = sample->stack;

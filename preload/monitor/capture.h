@@ -13,10 +13,16 @@ struct capture {
 	enum fault_origin origin;
 	uint64_t ts;
 	bool sampled;
-	int32_t task;  /* of the thread, as the monitor sees it */
+	bool stackless; /* it runs no code of a traced program: there are no registers to be had */
+	int32_t task;	/* of the thread, as the monitor sees it */
 	bool outdated; /* the thread runs and has its page: the message is of a fault served already
 			*/
 };
+
+/* The same for a thread that has memory of its own; `runs`: its process when that is traced, too,
+   or NULL: it has no stack for us then. */
+void capture_stranger(struct service *s, struct process *p, struct process *runs, uint64_t address,
+    enum fault_kind kind, int32_t task, struct capture *c);
 
 /* Before the page is served; by perf's sample, by a signal to the thread, or from /proc. */
 void capture_fault(struct service *s, struct process *p, uint64_t address, enum fault_kind kind,

@@ -53,6 +53,8 @@ struct event_process {
 struct event_thread {
 	struct event head;
 	int32_t pid, tid;
+	int32_t
+	    group; /* its process, where that is not pid: it only reaches into pid's memory; or 0 */
 	char name[16]; /* NUL-terminated; any bytes, perhaps not UTF-8 */
 };
 

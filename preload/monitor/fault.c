@@ -306,6 +306,15 @@ static void identify(struct service *s, struct process *p, int32_t tid)
 		process_identify(s, p, pid, service_now());
 }
 
+/* A stranger's fault does not, but the page is in one process alone. */
+static void identify_by_page(struct service *s, struct process *p, uint64_t address)
+{
+	int32_t pid = namespace_find_holder(s, p, address & ~(PAGE_BYTES - 1));
+
+	if (pid)
+		process_identify(s, p, pid, service_now());
+}
+
 /*
  * A thread that is not asleep was interrupted by a signal of the program's own and will fault
  * again: better then than without registers. The wake makes sure that it does.
@@ -339,6 +348,9 @@ void fault_handle(
 	enum fault_kind kind = flags & UFFD_PAGEFAULT_FLAG_WP	   ? FAULT_WRITE_PROTECT
 			       : flags & UFFD_PAGEFAULT_FLAG_MINOR ? FAULT_MINOR
 								   : FAULT_MISSING;
+	struct stranger stranger;
+	bool is_stranger = false;
+	struct process *runs = p; /* whose code the thread runs */
 	struct interval *region;
 	struct thread *thread;
 	struct served served;
@@ -355,6 +367,8 @@ void fault_handle(
 	task = thread_task(s, p, tid, true);
 	if (task)
 		p->last_task = task;
+	else
+		is_stranger = stranger_find(s, p, tid, &stranger);
 	if (address - p->doorbell < p->doorbell_end - p->doorbell) {
 		answer_doorbell(s, p, address, flags, tid, task);
 		return;
@@ -378,34 +392,48 @@ void fault_handle(
 		pending_add(s, p, address, flags, tid);
 		return;
 	}
-	capture_fault(s, p, address, kind, tid, task, &c);
+	if (is_stranger) {
+		runs = process_by_pid(s, stranger.group);
+		if (runs && process_has_no_memory(runs)) /* it runs another program now */
+			runs = NULL;
+		capture_stranger(s, p, runs, address, kind, stranger.task, &c);
+	} else {
+		capture_fault(s, p, address, kind, tid, task, &c);
+	}
 	task = c.task;
 	if (c.outdated) {
 		uffd_wake(p->memory_uffd, address & ~(PAGE_BYTES - 1), PAGE_BYTES);
 		return;
 	}
-	if (s->capture != FL_CAPTURE_NONE && !c.has_registers && ask_again(s, p, address, task))
+	if (s->capture != FL_CAPTURE_NONE && !c.has_registers && !c.stackless &&
+	    ask_again(s, p, address, task))
 		return;
 	if (c.has_registers) {
 		unwound =
-		    unwind_by_rules(s->unwinder, p->space, &c.registers, &c.view, &s->unwound);
-		if (!unwound && interval_find(&p->regions, c.registers.r[ARCH_SP])) {
+		    unwind_by_rules(s->unwinder, runs->space, &c.registers, &c.view, &s->unwound);
+		if (!unwound && interval_find(&runs->regions, c.registers.r[ARCH_SP])) {
 			/* A stack in traced memory has holes: it is read word by word. */
-			unwind_fully(s->unwinder, &p->space, process_memory(p), &c.registers,
+			unwind_fully(s->unwinder, &runs->space, process_memory(runs), &c.registers,
 			    &c.view, &s->unwound);
 			unwound = true;
 		} else if (!unwound) {
 			c.view.start = c.registers.r[ARCH_SP];
-			c.view.size = remote_read(p, c.view.start, s->stack_copy, STACK_COPY_BYTES);
+			c.view.size =
+			    remote_read(runs, c.view.start, s->stack_copy, STACK_COPY_BYTES);
 			c.view.bytes = s->stack_copy;
 		}
 	}
 	if (unwound && s->options.verify_stacks)
-		verify(s, p, &c.registers, &c.view);
+		verify(s, runs, &c.registers, &c.view);
 	served = serve(s, p, region, address, kind, write);
 	if (served.error == -EAGAIN) {
 		pending_add(s, p, address, flags, tid);
 		return;
+	}
+	if (is_stranger && served.error == 0) {
+		if (!p->pid)
+			identify_by_page(s, p, address);
+		stranger_tell(s, p, &stranger, c.ts);
 	}
 	thread = task ? thread_get(s, p, tid, task, c.ts) : NULL;
 	if (thread) {
@@ -421,14 +449,14 @@ void fault_handle(
 	if (c.has_registers && !unwound) {
 		c.view.more = NULL;
 		c.view.extra = NULL;
-		unwind_fully(
-		    s->unwinder, &p->space, process_memory(p), &c.registers, &c.view, &s->unwound);
+		unwind_fully(s->unwinder, &runs->space, process_memory(runs), &c.registers, &c.view,
+		    &s->unwound);
 		if (s->options.verify_stacks)
-			verify(s, p, &c.registers, &c.view);
+			verify(s, runs, &c.registers, &c.view);
 	}
 	if (c.has_registers)
-		stack = intern(s, p, c.ts);
-	if (!stack && s->capture != FL_CAPTURE_NONE)
+		stack = intern(s, runs, c.ts);
+	if (!stack && s->capture != FL_CAPTURE_NONE && !c.stackless)
 		s->stacks_lost++;
 	tell_fault(s, p, region, address, kind, write ? ACCESS_WRITE : ACCESS_READ, tid, &c,
 	    &served, stack);

@@ -245,6 +245,8 @@ static json_t *line_thread(const struct event_thread *event)
 	set_integer(&object, "ts", event->head.ts);
 	set_thread(&object, event->pid, event->tid);
 	set_text(&object, "name", event->name, strnlen(event->name, sizeof(event->name)));
+	if (event->group)
+		set_signed(&object, "process", event->group);
 	return finished(object);
 }
 

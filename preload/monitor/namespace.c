@@ -55,6 +55,14 @@ static bool identify(int32_t task, struct identity *identity)
 	return true;
 }
 
+bool namespace_shares_memory(const struct process *p, int32_t task)
+{
+	long order = syscall(SYS_kcmp, process_memory(p), task, KCMP_VM, 0, 0);
+
+	/* A kernel that does not compare: children are taken for those of vfork. */
+	return order == 0 || (order < 0 && errno == ENOSYS && process_parent(task) == p->pid);
+}
+
 int32_t namespace_inner(int32_t task, uint32_t *depth)
 {
 	struct identity identity;
@@ -103,6 +111,7 @@ struct search {
 	const struct process *p;
 	int32_t inner, found, sure;
 	uint32_t slot;
+	uint64_t page;
 };
 
 struct doorbell {
@@ -158,15 +167,38 @@ static bool take_child(void *context, int32_t pid)
 int32_t namespace_find_child(struct service *s, struct process *p, int32_t inner, uint32_t slot)
 {
 	struct search search = {.s = s, .p = p, .inner = inner, .slot = slot};
+	const struct process *known;
 	struct identity identity;
+	bool plain;
 
+	/* A sister, who has told herself, may reach into the memory of one that has not. */
+	plain = identify(inner, &identity) && identity.depth == 1 &&
+		(!(known = process_by_pid(s, identity.group)) || known == p || !known->confirmed);
 	/* As nearly always: no namespace, and the parent still there. */
-	if (identify(inner, &identity) && identity.depth == 1 && identity.parent == p->ppid)
+	if (plain && identity.parent == p->ppid)
 		return identity.group;
 	for_each_process(take_child, &search);
-	if (!search.found && identity.depth == 1 && namespace_is_copy(p, identity.group))
+	if (!search.found && plain && namespace_is_copy(p, identity.group))
 		return identity.group; /* another thread of it than the first */
 	return search.sure ? search.sure : search.found;
+}
+
+static bool take_holder(void *context, int32_t pid)
+{
+	struct search *search = context;
+
+	if (!process_by_pid(search->s, pid) && namespace_is_copy(search->p, pid) &&
+	    remote_holds(pid, search->page))
+		search->found = pid;
+	return !search->found;
+}
+
+int32_t namespace_find_holder(struct service *s, const struct process *p, uint64_t page)
+{
+	struct search search = {.s = s, .p = p, .page = page};
+
+	for_each_process(take_holder, &search);
+	return search.found;
 }
 
 static bool take_guest(void *context, int32_t pid)
@@ -176,7 +208,8 @@ static bool take_guest(void *context, int32_t pid)
 
 	/* One that was traced by itself has memory of its own. */
 	if (identify(pid, &identity) && identity.inner == search->inner &&
-	    identity.parent == search->p->pid && !process_by_pid(search->s, pid))
+	    identity.parent == search->p->pid && !process_by_pid(search->s, pid) &&
+	    namespace_shares_memory(search->p, pid))
 		search->found = pid;
 	return !search->found;
 }
@@ -186,6 +219,37 @@ int32_t namespace_find_guest(struct service *s, const struct process *p, int32_t
 	struct search search = {.s = s, .p = p, .inner = inner};
 
 	for_each_process(take_guest, &search);
+	return search.found;
+}
+
+static bool take_neighbour(void *context, int32_t pid)
+{
+	struct search *search = context;
+	struct identity identity;
+	struct stat status;
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/ns/pid", pid);
+	if (identify(pid, &identity) && identity.inner == search->inner &&
+	    stat(path, &status) == 0 && status.st_ino == search->p->pid_namespace)
+		search->found = pid;
+	return !search->found;
+}
+
+int32_t namespace_find_stranger(
+    struct service *s, const struct process *p, int32_t inner, int32_t *group)
+{
+	struct search search = {.s = s, .p = p, .inner = inner};
+	struct identity identity;
+
+	if (p->nested)
+		for_each_process(take_neighbour, &search);
+	if (!search.found && identify(inner, &identity) && identity.inner == inner)
+		search.found = inner;
+	if (!search.found || !identify(search.found, &identity) || identity.group == p->pid ||
+	    namespace_shares_memory(p, search.found))
+		return 0;
+	*group = identity.group;
 	return search.found;
 }
 

@@ -197,6 +197,21 @@ bool remote_is_present(const struct process *p, uint64_t page)
 	return present_bytes(p, page, PAGE_BYTES) > 0;
 }
 
+bool remote_holds(int32_t pid, uint64_t page)
+{
+	int fd = pagemap_open(pid);
+	uint64_t entry = 0;
+	bool holds;
+
+	if (fd < 0)
+		return false;
+	holds = pread(fd, &entry, sizeof(entry), (off_t)(page / PAGE_BYTES * 8)) ==
+		    (ssize_t)sizeof(entry) &&
+		is_in_memory(entry);
+	close(fd);
+	return holds;
+}
+
 /*
  * The part of the range, from its start, that can be read without waiting for ourselves, and
  * without bringing in a page that the program has not touched yet.

@@ -57,6 +57,15 @@ struct parked {
 	int32_t tid;
 };
 
+/* A thread of another process that reaches into a traced one's memory: stranger.c. */
+struct stranger {
+	int32_t tid;   /* as it sees itself; 0: none */
+	int32_t task;  /* as the monitor sees it */
+	int32_t group; /* its process, as the monitor sees it */
+	char name[16];
+};
+#define STRANGERS_MAX 8u
+
 struct process {
 	struct process *next;
 	uint32_t number;	/* by which its shim names it */
@@ -93,6 +102,8 @@ struct process {
 	size_t parked_count, parked_room;
 	struct pending_fault *pending;
 	size_t pending_count, pending_room;
+	struct stranger strangers[STRANGERS_MAX]; /* that touched its memory last */
+	uint32_t next_stranger;
 };
 
 enum region_detail {
@@ -249,7 +260,7 @@ void thread_forget_all(struct service *s, const struct process *p);
 /*
  * What the monitor calls the thread that the program calls `tid`: a thread of the process, or a
  * child of vfork that runs in its memory. `waits`: it certainly lives, for it waits for us. 0 when
- * it cannot be told.
+ * it cannot be told, or is a stranger that waits.
  */
 int32_t thread_task(struct service *s, struct process *p, int32_t tid, bool waits);
 
@@ -275,11 +286,37 @@ bool namespace_asks(const struct process *p, int32_t pid, uint32_t slot);
    FL_SLOTS. */
 int32_t namespace_find_child(struct service *s, struct process *p, int32_t inner, uint32_t slot);
 
+/* Which process `p` is, a forked child that nobody knows yet: it has this page, which was just
+   filled, and its sisters, who are not known either, have not. 0 when none is found. */
+int32_t namespace_find_holder(struct service *s, const struct process *p, uint64_t page);
+
+/* Whether that thread or process runs in the memory of `p`. */
+bool namespace_shares_memory(const struct process *p, int32_t task);
+
+/* A thread that calls itself `inner` and has other memory than `p`; 0 when none is seen from here.
+   `group`: its process. */
+int32_t namespace_find_stranger(
+    struct service *s, const struct process *p, int32_t inner, int32_t *group);
+
 /* A child of vfork in the memory of `p`, that calls itself `inner`, or 0. */
 int32_t namespace_find_guest(struct service *s, const struct process *p, int32_t inner);
 
 /* Makes /proc show processes by the numbers that the monitor itself uses. 0 or negative errno. */
 int namespace_mount_proc(void);
+
+/* ---- stranger.c ---- */
+
+/* The thread of another process that calls itself `tid` and waits for a page of `p`. False when
+   nobody can tell. */
+bool stranger_find(
+    struct service *s, const struct process *p, int32_t tid, struct stranger *stranger);
+
+/* Writes its line, unless that was done. */
+void stranger_tell(
+    struct service *s, struct process *p, const struct stranger *stranger, uint64_t ts);
+
+/* Whether one with that number was told of before. */
+bool stranger_is_known(const struct process *p, int32_t tid);
 
 void shared_area_release(struct shared_area *shared);
 
@@ -486,6 +523,9 @@ size_t remote_read(struct process *p, uint64_t address, void *to, size_t size);
 
 /* Whether the process has the page of 4 KiB at `page` in memory. */
 bool remote_is_present(const struct process *p, uint64_t page);
+
+/* The same of a process that is not known to be one of the traced ones. */
+bool remote_holds(int32_t pid, uint64_t page);
 
 /* From now on the process has other memory, or none. */
 void remote_forget(const struct process *p);

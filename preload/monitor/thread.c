@@ -171,22 +171,24 @@ static void remember(struct service *s, struct process *p, int32_t tid, int32_t 
 int32_t thread_task(struct service *s, struct process *p, int32_t tid, bool waits)
 {
 	const struct thread *thread = s->nested ? inner_known(s, p->pid, tid) : NULL;
-	int32_t task;
+	int32_t task, group;
 
 	if (thread && is_alive(thread->task))
 		return thread->task;
 	if (!p->nested) {
 		thread = thread_known(s, tid);
-		if (thread && thread->pid == p->pid && (!thread->tid || thread->tid == tid))
+		/* perf tells when threads end; without it the number may be another's now. */
+		if (thread && thread->pid == p->pid && (!thread->tid || thread->tid == tid) &&
+		    (s->perf || !waits))
 			return tid;
-		if (is_thread_of(p->pid, tid) || process_parent(tid) == p->pid)
+		if (!waits || is_thread_of(p->pid, tid) || namespace_shares_memory(p, tid))
 			return tid;
-		task = waits ? namespace_find_guest(s, p, tid) : 0;
+		task = stranger_is_known(p, tid) ? 0 : namespace_find_guest(s, p, tid);
 		if (!task)
-			return tid;
+			return namespace_find_stranger(s, p, tid, &group) ? 0 : tid;
 	} else {
 		task = tid == p->inner_pid ? p->pid : look_for(s, p, tid);
-		if (!task && waits)
+		if (!task && waits && !stranger_is_known(p, tid))
 			task = namespace_find_guest(s, p, tid);
 		if (!task)
 			return 0;
@@ -218,6 +220,7 @@ static void tell(struct service *s, const struct thread *thread, uint64_t ts)
 
 	event->pid = thread->pid;
 	event->tid = thread->tid;
+	event->group = 0;
 	memcpy(event->name, thread->name, sizeof(event->name));
 	writer_commit(s->writer);
 }

@@ -58,14 +58,18 @@ struct truth_touch {
 	const volatile void *addr;
 	const char *access, *origin; /* NULL: either */
 	const char *thread;	     /* NULL: any thread */
+	const char *stranger;	     /* begins the name of one without a stack; NULL: none such */
 	const struct truth_frame *top;
 	struct truth_place place;
 	pid_t pid, tid, own_pid;
-	bool exact; /* addr is the byte itself, and not only its page */
+	pid_t process; /* of the thread, when it reaches into another's memory; else 0 */
+	bool exact;    /* addr is the byte itself, and not only its page */
 };
 
 /* Whose memory it is that this process touches, when it shares another's; 0: its own. */
 static pid_t truth_memory_of;
+/* It does not share it, but reaches into it from its own. */
+static bool truth_reaches;
 
 static struct truth_touch truth_touches[TRUTH_MAX_TOUCHES];
 static struct truth_frame truth_frames[TRUTH_MAX_FRAMES];
@@ -183,6 +187,7 @@ static UNUSED struct truth_touch *truth_note(
 	touch->pid = truth_memory_of ? truth_memory_of : truth_pid();
 	touch->own_pid = truth_memory_of ? truth_memory_of : truth_own_pid;
 	touch->tid = truth_self.tid;
+	touch->process = truth_reaches ? getpid() : 0;
 	touch->exact = true;
 	return touch;
 }
@@ -207,6 +212,27 @@ static UNUSED void truth_range(
 
 	for (; page < (uintptr_t)start + size; page += PAGE)
 		truth_page((const volatile char *)page, access, origin, NULL);
+}
+
+/*
+ * The pages will be touched by a thread that runs nothing of this program: a worker of the
+ * kernel's, or the first thread of another process. `name` begins its name; tid 0: a worker.
+ */
+static UNUSED void truth_strange(
+    const volatile char *start, size_t size, const char *access, const char *name, pid_t tid)
+{
+	uintptr_t page = (uintptr_t)start / PAGE * PAGE;
+
+	for (; page < (uintptr_t)start + size; page += PAGE) {
+		struct truth_touch *touch =
+		    truth_note((const volatile char *)page, access, "kernel", NULL);
+
+		touch->thread = NULL;
+		touch->top = NULL;
+		touch->stranger = name;
+		touch->tid = touch->process = tid;
+		touch->exact = false;
+	}
 }
 
 /* In a child after fork: the notes so far are the parent's. */
@@ -237,8 +263,14 @@ static UNUSED void truth_write_one(FILE *file, const struct truth_touch *touch)
 	fprintf(file, "{\"addr\":\"%p\",\"page_size\":%zu,\"exact\":%s,\"pid\":%d,\"own_pid\":%d",
 	    touch->addr, place->page_size, touch->exact ? "true" : "false", touch->pid,
 	    touch->own_pid);
+	if (touch->thread || (touch->stranger && touch->tid))
+		fprintf(file, ",\"tid\":%d", touch->tid);
 	if (touch->thread)
-		fprintf(file, ",\"tid\":%d,\"thread\":\"%s\"", touch->tid, touch->thread);
+		fprintf(file, ",\"thread\":\"%s\"", touch->thread);
+	if (touch->process)
+		fprintf(file, ",\"process\":%d", touch->process);
+	if (touch->stranger)
+		fprintf(file, ",\"stranger\":\"%s\"", touch->stranger);
 	if (touch->access)
 		fprintf(file, ",\"access\":\"%s\"", touch->access);
 	if (touch->origin)

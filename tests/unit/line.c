@@ -102,6 +102,10 @@ static void threads(void)
 	strcpy(event->name, "python3");
 	check_line("{\"type\":\"thread\",\"ts\":81520400,\"pid\":4100,\"tid\":4101,"
 		   "\"name\":\"python3\"}");
+	event->group = 4200;
+	check_line("{\"type\":\"thread\",\"ts\":81520400,\"pid\":4100,\"tid\":4101,"
+		   "\"name\":\"python3\",\"process\":4200}");
+	event->group = 0;
 	memcpy(event->name, "0123456789abcdef", 16);
 	check_line("{\"type\":\"thread\",\"ts\":81520400,\"pid\":4100,\"tid\":4101,"
 		   "\"name\":\"0123456789abcdef\"}");
