@@ -64,3 +64,29 @@ WAITING="missing preloaded write signal"
 @test "a process whose first thread has ended" {
 	in_each_way --only "$WAITING" outside leaderless
 }
+
+# crashed WHAT [WAYS]: in each way the program leaves a whole core file, which has the same memory in it
+# as without tracing.
+crashed() {
+	local way
+	before_each_run() { rm -f core*; }
+	after_each_run() { "$TOP/tests/check_core.py" core* areas >"$1.core"; }
+	in_each_way --only "${2:-$EACH_WAY}" crash "$1" "$PWD/areas"
+	for way in ${2:-$EACH_WAY}; do
+		diff -u untraced.core "$way.core"
+	done
+	rm -f core*
+	cat untraced.core
+}
+
+@test "core files of programs that crash" {
+	ulimit -c unlimited 2>/dev/null || skip "core files are forbidden to this user"
+	[[ $(</proc/sys/kernel/core_pattern) != [/\|]* ]] ||
+		skip "this machine keeps core files elsewhere: kernel.core_pattern"
+	crashed segv
+	grep -q -x 'private: there' untraced.core
+	crashed abort "missing preloaded"
+	crashed filter
+	grep -q -x 'private: left out' untraced.core
+	grep -q -x 'shared: there' untraced.core
+}
