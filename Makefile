@@ -34,12 +34,17 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 # --- Debian packages -------------------------------------------------------------------------
 
 PACKAGES := gcc g++ libc6-dev pkg-config libunwind-dev libjansson-dev libelf-dev libdw-dev \
-	libzstd-dev
+	libzstd-dev libprotobuf-c-dev protobuf-c-compiler zlib1g-dev
 # What the tests are written with, and the programs that they trace.
 PACKAGES_CHECK := bats jq zstd binutils procps strace mandoc python3 \
 	default-jdk-headless gdb git libjemalloc2 libmimalloc2.0 libtcmalloc-minimal4 make \
 	memcached nginx nodejs openssl perl postgresql redis-server redis-tools sqlite3 stress-ng \
-	wrk xz-utils
+	wrk xz-utils \
+	chromium chromium-driver curl golang-go golang-github-google-pprof-dev \
+	libdevel-nytprof-perl protobuf-compiler python3-jsonschema python3-selenium
+# Readers of exports that Debian does not have, from npm, below build/npm.
+NPM_PACKAGES_CHECK := @duckdb/node-api@1.5.6-r.1 @firefox-devtools/profiler-cli@0.10.0 \
+	@parca/client@0.17.24 chdb@3.4.0 speedscope@1.25.0
 PACKAGES_DEMO := python3
 PACKAGES_BENCH := heaptrack linux-perf python3
 PACKAGES_LINT := clang-format codespell cppcheck mandoc shellcheck
@@ -85,7 +90,8 @@ shim_objects := $(call objects,$(PLAIN),$(call sources,preload/shim))
 options_object := $(call objects,$(B),preload/options.c preload/output.c preload/uffd_features.c preload/uffd_open.c \
 	preload/user.c)
 monitor_objects := $(call objects,$(B),$(call sources,preload/monitor))
-analyzer_objects := $(call objects,$(B),$(call sources,analyzer))
+messages := $(B)/messages/pprof.pb-c
+analyzer_objects := $(call objects,$(B),$(call sources,analyzer)) $(messages).o
 all_objects := $(shim_objects) $(options_object) $(monitor_objects) $(analyzer_objects)
 
 unit_tests := $(addprefix $(B)/unit/,$(call names,tests/unit/*.c))
@@ -112,9 +118,10 @@ shim_ldflags := -shared -Wl,-z,defs -Wl,-z,now -Wl,-z,noexecstack -Wl,-soname,li
 # pkg-config is asked when something is linked, not when this file is read: `make check` on a new
 # machine installs it first.
 libraries = $(shell $(PKG_CONFIG) --libs $(1))
-library_cflags = $(eval library_cflags := $(shell $(PKG_CONFIG) --cflags $(monitor_packages)))$(library_cflags)
+library_cflags = $(eval library_cflags := $(shell $(PKG_CONFIG) --cflags $(all_packages)))$(library_cflags)
 monitor_packages := libunwind-generic jansson libdw libelf libzstd
-analyzer_packages := jansson libdw libelf libzstd
+analyzer_packages := jansson libdw libelf libprotobuf-c libzstd zlib
+all_packages = $(sort $(monitor_packages) $(analyzer_packages))
 # libstdc++ is for __cxa_demangle.
 monitor_libs = $(call libraries,$(monitor_packages)) -pthread
 analyzer_libs = $(call libraries,$(analyzer_packages)) -lstdc++ -pthread
@@ -131,6 +138,7 @@ say = $(if $(filter 0,$(V)),@printf '  %-5s %s\n' $(1) $(2);)
 # Uses every processor, unless make was told how many.
 jobs = $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$$(nproc))
 install_packages = .ci/install-packages
+install_npm_packages = .ci/install-npm-packages
 
 all: $(FAULTLINE) $(SHIM) $(MONITOR) ## build ./faultline, and its shim and monitor under build/ (default)
 
@@ -147,7 +155,7 @@ $(sort $(B)/.flags $(PLAIN)/.flags): FORCE
 
 # Says what to do when there is nothing to build with.
 $(sort $(B)/.tools $(PLAIN)/.tools):
-	@command -v $(firstword $(CC)) >/dev/null && $(PKG_CONFIG) --exists $(monitor_packages) || { \
+	@command -v $(firstword $(CC)) >/dev/null && $(PKG_CONFIG) --exists $(all_packages) || { \
 		echo "A compiler or a library is missing. Run 'make deps', or install what Debian calls:" >&2; \
 		echo "    $(PACKAGES)" >&2; exit 1; }
 	@mkdir -p $(@D)
@@ -166,6 +174,17 @@ $(PLAIN)/preload/shim/%.o: preload/shim/%.S $(PLAIN)/.flags | $(PLAIN)/.tools
 $(B)/%.o: %.c $(B)/.flags | $(B)/.tools
 	@mkdir -p $(@D)
 	$(call say,CC,$<)$(CC) $(base_cppflags) $(library_cflags) $(CPPFLAGS) $(base_cflags) $(CFLAGS) $(INSTRUMENT) -c -o $@ $<
+
+# Code that protobuf-c makes of the messages of pprof.proto.
+$(messages).c: analyzer/pprof.proto | $(B)/.tools
+	@mkdir -p $(@D)
+	$(call say,PROTO,$<)protoc-c --proto_path=$(<D) --c_out=$(@D) $<
+
+$(messages).o: $(messages).c $(B)/.flags
+	$(call say,CC,$<)$(CC) $(base_cppflags) $(library_cflags) $(CPPFLAGS) $(CFLAGS) $(INSTRUMENT) -c -o $@ $<
+
+$(B)/analyzer/%.o: base_cppflags += -I$(B)/messages
+$(B)/analyzer/export_pprof.o: $(messages).c
 
 $(PLAIN)/libfaultline.so: $(shim_objects)
 	$(call say,LINK,$@)$(CC) $(shim_ldflags) $(CFLAGS) $(LDFLAGS) -o $@ $^
@@ -246,6 +265,7 @@ deps: ## install the Debian packages that building needs
 
 check: ## build, run the tests; ends with "N passed, N failed"
 	@$(install_packages) $(PACKAGES) $(PACKAGES_CHECK)
+	@$(install_npm_packages) build/npm $(NPM_PACKAGES_CHECK)
 	@rm -f $(B)/check-result
 	@$(MAKE) $(jobs) all test-programs
 	@env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL \

@@ -33,9 +33,10 @@ struct option_group {
 
 struct command {
 	const char *name;
-	const char *operands; /* as usage shows them, "" for none */
-	const char *summary;  /* half a line */
-	const char *details;  /* what --help says after the options, lines of at most 80 */
+	const char *operands;	   /* as usage shows them, "" for none */
+	const char *summary;	   /* half a line */
+	const char *details;	   /* what --help says after the options, lines of at most 80 */
+	void (*print_table)(void); /* prints what else there is to choose from; NULL: nothing */
 	/* Rows ended by one without a flag. Only `record` uses variable, flag_value and parse. */
 	const struct fl_option *options;
 	const struct option_group *const *groups; /* ended by NULL; NULL: none */
@@ -46,7 +47,7 @@ struct command {
 };
 
 extern const struct command record_command, stop_command, report_command, filter_command,
-    check_command;
+    export_command, check_command;
 
 /* The rows of main.c, ended by one without a name. */
 extern const struct command *const command_table[];

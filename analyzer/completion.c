@@ -4,6 +4,7 @@
  * flag is completed without being written twice. The script needs nothing but bash itself.
  */
 #include "command.h"
+#include "export.h"
 #include "fault_line.h"
 
 #include <stdio.h>
@@ -54,7 +55,8 @@ static void print_values(const char *command, const struct fl_option *option)
 		const char *argument;
 		const char *(*name_of)(size_t index);
 	} kinds[] = {{"MODE", mode_of}, {"HOW", capture_of}, {"LIST", source_of},
-	    {"SOURCES", region_source_of}, {"KINDS", kind_of}, {"ACCESS", access_of}};
+	    {"SOURCES", region_source_of}, {"KINDS", kind_of}, {"ACCESS", access_of},
+	    {"FORMAT", export_format_name}, {"VALUE", export_value_name}};
 	printf("\t%s:--%s", command, option->flag);
 	if (option->letter != 0)
 		printf(" | %s:-%c", command, option->letter);

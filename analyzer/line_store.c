@@ -4,9 +4,9 @@
  */
 #include "line_store.h"
 
+#include "temporary_file.h"
+
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -14,65 +14,16 @@
 #define FIRST_BYTES  (64u << 10)
 #define MEMORY_BYTES (16u << 20)
 
-/* Without a name from the start, or, on file systems that cannot do that, soon after it. */
-static int open_temporary(void)
-{
-	const char *folder = secure_getenv("TMPDIR");
-	if (!folder || folder[0] == '\0')
-		folder = "/tmp";
-	int file = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-	if (file >= 0 || (errno != EOPNOTSUPP && errno != EISDIR))
-		return file >= 0 ? file : -errno;
-	char path[4096];
-	if ((size_t)snprintf(path, sizeof(path), "%s/faultline.XXXXXX", folder) >= sizeof(path))
-		return -ENAMETOOLONG;
-	file = mkostemp(path, O_CLOEXEC);
-	if (file < 0)
-		return -errno;
-	unlink(path);
-	return file;
-}
-
-static int write_all(int file, const char *bytes, size_t size, int64_t offset)
-{
-	while (size > 0) {
-		ssize_t length = pwrite(file, bytes, size, offset);
-		if (length < 0 && errno == EINTR)
-			continue;
-		if (length <= 0)
-			return length < 0 ? -errno : -EIO;
-		bytes += length;
-		size -= (size_t)length;
-		offset += length;
-	}
-	return 0;
-}
-
-static int read_all(int file, char *bytes, size_t size, int64_t offset)
-{
-	while (size > 0) {
-		ssize_t length = pread(file, bytes, size, offset);
-		if (length < 0 && errno == EINTR)
-			continue;
-		if (length <= 0)
-			return length < 0 ? -errno : -EIO;
-		bytes += length;
-		size -= (size_t)length;
-		offset += length;
-	}
-	return 0;
-}
-
 /* Empties the buffer into the file. */
 static int flush(struct line_store *store)
 {
 	if (store->filed == 0) {
-		int file = open_temporary();
+		int file = temporary_file_open();
 		if (file < 0)
 			return file;
 		store->file = file;
 	}
-	int result = write_all(store->file, store->buffer, store->used, store->filed);
+	int result = temporary_file_write(store->file, store->buffer, store->used, store->filed);
 	if (result < 0 && store->filed == 0)
 		close(store->file);
 	if (result < 0)
@@ -118,7 +69,7 @@ int64_t line_store_put(struct line_store *store, const char *text, size_t size)
 static int read_at(struct line_store *store, int64_t place, void *bytes, size_t size)
 {
 	if (place < store->filed)
-		return read_all(store->file, bytes, size, place);
+		return temporary_file_read(store->file, bytes, size, place);
 	memcpy(bytes, store->buffer + (place - store->filed), size);
 	return 0;
 }

@@ -45,6 +45,7 @@ const struct command *const command_table[] = {
     &stop_command,
     &report_command,
     &filter_command,
+    &export_command,
     &check_command,
     &help_command,
     &completion_command,
@@ -113,6 +114,10 @@ int command_help(const struct command *command)
 		printf("\n%s\n", (*group)->title);
 		for (const struct fl_option *option = (*group)->rows; option->flag; option++)
 			print_option(option);
+	}
+	if (command->print_table) {
+		putchar('\n');
+		command->print_table();
 	}
 	if (command->details)
 		printf("\n%s", command->details);

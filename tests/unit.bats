@@ -39,6 +39,14 @@ run_unit() {
 	run_unit output
 }
 
+@test "row_spool: lists of rows wait in a file" {
+	run_unit row_spool
+}
+
+@test "export_text: names of any bytes, as each output takes them" {
+	run_unit export_text
+}
+
 @test "writer: a trace from its first line to its last, on a full disk too" {
 	run_unit writer
 }

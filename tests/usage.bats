@@ -21,10 +21,10 @@ refuses() {
 	[[ $output =~ ^faultline\ [0-9]+\.[0-9]+\.[0-9]+ ]]
 	run_faultline --help
 	local command
-	for command in record stop report filter check help completion; do
+	for command in record stop report filter export check help completion; do
 		grep -q "^  $command " stdout
 	done
-	for command in record stop report filter check help completion; do
+	for command in record stop report filter export check help completion; do
 		run_faultline "$command" --help
 		grep -q "^usage: faultline $command" stdout
 		awk 'length > 80 { print; bad = 1 } END { exit bad }' stdout
@@ -219,6 +219,9 @@ complete_words() {
 	[[ $(complete_words faultline report --thr) == "--thread-name=" ]]
 	[[ $(complete_words faultline report --kind = wr) == "write-protect" ]]
 	[[ $(complete_words faultline filter --source = me) == "memfd" ]]
+	[[ $(complete_words faultline export --format = sp) == "speedscope" ]]
+	[[ $(complete_words faultline export -f p) == "pprof" ]]
+	[[ $(complete_words faultline export --value al) == "allocated" ]]
 	touch one.jsonl
 	[[ $(complete_words faultline report one) == "one.jsonl" ]]
 	[[ $(complete_words faultline help ch) == "check" ]]
