@@ -34,20 +34,21 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 # --- Debian packages -------------------------------------------------------------------------
 
 PACKAGES := gcc g++ libc6-dev pkg-config libunwind-dev libjansson-dev libelf-dev libdw-dev \
-	libzstd-dev libprotobuf-c-dev protobuf-c-compiler zlib1g-dev
+	libzstd-dev libprotobuf-c-dev protobuf-c-compiler zlib1g-dev node-d3
 # What the tests are written with, and the programs that they trace.
 PACKAGES_CHECK := bats jq zstd binutils procps strace mandoc python3 \
 	default-jdk-headless gdb git libjemalloc2 libmimalloc2.0 libtcmalloc-minimal4 make \
 	memcached nginx nodejs openssl perl postgresql redis-server redis-tools sqlite3 stress-ng \
 	wrk xz-utils \
-	chromium chromium-driver curl golang-go golang-github-google-pprof-dev \
+	chromium chromium-driver curl fonts-dejavu-core golang-go golang-github-google-pprof-dev \
 	libdevel-nytprof-perl protobuf-compiler python3-jsonschema python3-selenium
 # Readers of exports that Debian does not have, from npm, below build/npm.
 NPM_PACKAGES_CHECK := @duckdb/node-api@1.5.6-r.1 @firefox-devtools/profiler-cli@0.10.0 \
 	@parca/client@0.17.24 chdb@3.4.0 speedscope@1.25.0
 PACKAGES_DEMO := python3
 PACKAGES_BENCH := heaptrack linux-perf python3
-PACKAGES_LINT := clang-format codespell cppcheck mandoc shellcheck
+PACKAGES_LINT := clang-format codespell cppcheck mandoc shellcheck \
+	eslint node-chalk node-strip-ansi node-text-table node-v8-compile-cache
 PACKAGES_COVERAGE := lcov
 PACKAGES_FUZZ := clang libclang-rt-dev
 
@@ -131,6 +132,12 @@ program_cflags := -g -pthread
 program_libs := -ldl -pthread
 PROGRAM_FLAGS_immune := -static
 
+# The page of `faultline html` has d3 in it, as Debian builds it, and d3's licence.
+D3 ?= /usr/share/nodejs/d3/dist/d3.min.js
+D3_LICENCE ?= /usr/share/doc/node-d3/copyright
+page := $(B)/analyzer/html/page.html
+page_sources := $(sort $(wildcard $(addprefix analyzer/html/,*.html *.css *.js)))
+
 # --- Rules -----------------------------------------------------------------------------------
 
 V ?= 0
@@ -185,6 +192,16 @@ $(messages).o: $(messages).c $(B)/.flags
 
 $(B)/analyzer/%.o: base_cppflags += -I$(B)/messages
 $(B)/analyzer/export_pprof.o: $(messages).c
+
+$(page): analyzer/html/assemble $(page_sources)
+	@mkdir -p $(@D)
+	@test -r $(D3) -a -r $(D3_LICENCE) || { \
+		echo "d3 is missing. Run 'make deps', or say where it is: D3=.../d3.min.js D3_LICENCE=..." >&2; \
+		exit 1; }
+	$(call say,PAGE,$@)analyzer/html/assemble $(D3) $(D3_LICENCE) >$@
+
+$(B)/analyzer/html/page.o: $(page)
+$(B)/analyzer/html/page.o: base_cppflags += -DPAGE_FILE='"$(page)"'
 
 $(PLAIN)/libfaultline.so: $(shim_objects)
 	$(call say,LINK,$@)$(CC) $(shim_ldflags) $(CFLAGS) $(LDFLAGS) -o $@ $^
@@ -287,6 +304,17 @@ run-demo:
 	$(sudo)./$(FAULTLINE) record --output=$(B)/demo.jsonl /usr/bin/python3 tests/programs/demo.py
 	./$(FAULTLINE) report $(B)/demo.jsonl
 
+picture: ## make the README's picture of a page again, of the demo's trace
+	@$(install_packages) $(PACKAGES) $(PACKAGES_CHECK)
+	@$(MAKE) $(jobs) all
+	@$(MAKE) run-picture
+
+run-picture:
+	$(sudo)./$(FAULTLINE) record --quiet --output=$(B)/demo.jsonl /usr/bin/python3 tests/programs/demo.py
+	./$(FAULTLINE) html --output=$(B)/demo.html $(B)/demo.jsonl
+	tests/page.py $(B)/demo.html until document.documentElement.dataset.ready size 1100 1520 \
+		view analyzer/html/example.png
+
 bench: ## build, measure what tracing costs
 	@$(install_packages) $(PACKAGES) $(PACKAGES_BENCH)
 	@$(MAKE) $(jobs) all bench-programs
@@ -296,11 +324,14 @@ bench: ## build, measure what tracing costs
 c_files := $(sort $(wildcard $(foreach folder,preload preload/* analyzer analyzer/* tests/*, \
 	$(addprefix $(folder)/,*.c *.h *.cc))))
 bats_files := $(sort $(wildcard tests/*.bats))
-shell_files := $(sort $(wildcard .ci/* tests/run tests/*/run $(foreach folder,tests tests/*, \
+shell_files := $(sort $(wildcard .ci/* analyzer/html/assemble tests/run tests/*/run $(foreach folder,tests tests/*, \
 	$(addprefix $(folder)/,*.sh *.bash))))
 # shellcheck does not follow bats' load, and takes each test for a subshell.
 bats_excludes := --exclude=SC2154,SC2030,SC2031
 man_pages := $(sort $(wildcard man/*.[157]))
+
+# Debian's modules are not where every Node looks.
+eslint := NODE_PATH=/usr/share/nodejs eslint --no-eslintrc --config analyzer/html/eslint.json
 
 lint: ## all that a machine can say about the sources
 	@$(install_packages) $(PACKAGES) $(PACKAGES_LINT)
@@ -309,13 +340,19 @@ lint: ## all that a machine can say about the sources
 	$(call say,LINT,cppcheck)cppcheck --quiet --std=c11 --language=c --inline-suppr --error-exitcode=1 \
 		--enable=warning,performance,portability --suppress=missingIncludeSystem \
 		--suppress=unknownMacro --suppress=ctunullpointer --suppress=ctuuninitvar \
-		-D_GNU_SOURCE= -D__x86_64__=1 -DFAULTLINE_VERSION='""' \
+		-D_GNU_SOURCE= -D__x86_64__=1 -DFAULTLINE_VERSION='""' -DPAGE_FILE='""' \
 		$(filter-out tests/%,$(filter %.c,$(c_files)))
 	$(call say,LINT,shellcheck)shellcheck --external-sources $(shell_files)
 	$(if $(bats_files),$(call say,LINT,shellcheck)shellcheck $(bats_excludes) $(bats_files))
+	$(call say,LINT,eslint)$(eslint) --rule 'no-undef: off' --rule 'no-unused-vars: off' \
+		$(filter %.js,$(page_sources))
+	@awk '/^<script>$$/ { script = "" } { script = script $$0 "\n" } END { sub(/^[^\n]*\n/, "", script); \
+		sub(/<\/script>.*/, "", script); printf "%s", script }' \
+		build-lint/analyzer/html/page.html >build-lint/page.js
+	$(call say,LINT,eslint)$(eslint) --rule 'indent: off' build-lint/page.js
 	$(call say,LINT,mandoc)mandoc -T lint -W warning $(man_pages)
 	$(call say,LINT,codespell)codespell --ignore-words-list=nd $(wildcard README.md Makefile) $(man_pages) $(c_files) \
-		$(shell_files) $(bats_files)
+		$(shell_files) $(bats_files) $(page_sources)
 
 format: ## lay out the C sources as .clang-format says
 	clang-format -i $(c_files)
@@ -380,5 +417,5 @@ help: ## list the targets
 	@echo 'Settings:'
 	@sed -n '/^#   [A-Z]/,/^$$/s/^# //p' Makefile
 
-.PHONY: all test-programs bench-programs objects deps check demo run-demo bench lint format \
-	coverage fuzz run-fuzzers install uninstall clean help FORCE
+.PHONY: all test-programs bench-programs objects deps check demo run-demo picture run-picture bench \
+	lint format coverage fuzz run-fuzzers install uninstall clean help FORCE

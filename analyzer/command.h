@@ -46,8 +46,8 @@ struct command {
 	int (*run)(const struct command *command, int argc, char **argv);
 };
 
-extern const struct command record_command, stop_command, report_command, filter_command,
-    export_command, check_command;
+extern const struct command record_command, stop_command, report_command, html_command,
+    filter_command, export_command, check_command;
 
 /* The rows of main.c, ended by one without a name. */
 extern const struct command *const command_table[];

@@ -44,6 +44,7 @@ const struct command *const command_table[] = {
     &record_command,
     &stop_command,
     &report_command,
+    &html_command,
     &filter_command,
     &export_command,
     &check_command,

@@ -127,6 +127,7 @@ static struct profile_origin *origin_of(struct profile *profile, const struct tr
 			   profile->origin_count + 1, sizeof(*profile->origins)) < 0)
 		return NULL;
 	*origin = key;
+	origin->index = (uint32_t)profile->origin_count;
 	profile->origins[profile->origin_count++] = origin;
 	return hash_set_add(&profile->origin_set, hash, origin) == 0 ? origin : NULL;
 }
@@ -400,7 +401,8 @@ static int add_alloc(struct profile *profile, struct trace_alloc *alloc)
 		return -ENOMEM;
 	process->allocs++;
 	reserve(origin, alloc->size);
-	origin->present += present_bytes(profile, &process->resident, alloc);
+	origin->last_present = present_bytes(profile, &process->resident, alloc);
+	origin->present += origin->last_present;
 	alloc->data = origin;
 	return 0;
 }

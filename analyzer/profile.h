@@ -36,16 +36,18 @@ struct profile_source {
  * allocations that were ever made there:
  */
 struct profile_origin {
+	uint32_t index;			 /* in `origins` of the profile */
 	const struct trace_stack *stack; /* NULL: not told */
 	const char *source;		 /* "malloc", "calloc", "mmap", "brk", ... */
 	bool is_allocation;		 /* of an allocation function, not a whole mapping */
 	uint64_t count, freed;
-	uint64_t reserved; /* bytes */
-	uint64_t touched;  /* bytes of them that were touched, each page once */
-	uint64_t written;  /* bytes of the touched that were written */
-	uint64_t present;  /* bytes of them that were there already, from an earlier use */
-	uint64_t live;	   /* bytes reserved now */
-	uint64_t peak;	   /* the most that were reserved at once */
+	uint64_t reserved;     /* bytes */
+	uint64_t touched;      /* bytes of them that were touched, each page once */
+	uint64_t written;      /* bytes of the touched that were written */
+	uint64_t present;      /* bytes of them that were there already, from an earlier use */
+	uint64_t last_present; /* the same of the last allocation */
+	uint64_t live;	       /* bytes reserved now */
+	uint64_t peak;	       /* the most that were reserved at once */
 	struct profile_sum sum;
 	size_t source_index; /* of a mapping: of its profile_source */
 };

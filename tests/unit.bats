@@ -35,6 +35,10 @@ run_unit() {
 	run_unit page_set
 }
 
+@test "tally: what a page keeps of faults, however little room there is" {
+	run_unit tally
+}
+
 @test "output: only traces are replaced, and a cut trace stays readable" {
 	run_unit output
 }

@@ -15,10 +15,8 @@ import sys
 import tempfile
 import time
 
-from selenium import webdriver
-from selenium.webdriver.chrome.service import Service
-
-SECONDS = 120 * int(os.environ.get("TIME_FACTOR", "1"))
+sys.path.append(str(pathlib.Path(__file__).resolve().parent.parent))
+import chromium
 
 READ_TRACE = """
 const done = arguments[arguments.length - 1];
@@ -65,18 +63,6 @@ return null;
 """
 
 
-def start_browser():
-    options = webdriver.ChromeOptions()
-    for word in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage",
-                 "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"):
-        options.add_argument(word)
-    options.binary_location = "/usr/bin/chromium"
-    browser = webdriver.Chrome(service=Service("/usr/bin/chromedriver"), options=options)
-    browser.set_script_timeout(SECONDS)
-    browser.set_page_load_timeout(SECONDS)
-    return browser
-
-
 def trace_viewer(browser, path, folder):
     parts = pathlib.Path(next(pathlib.Path("/usr/share").glob(
         "go-*/src/cmd/trace/static/trace_viewer_full.html")))
@@ -97,7 +83,7 @@ def speedscope(browser, path, folder):
                       f"({json.dumps(path.name)}, {json.dumps(content)})")
     page = (program / "index.html").resolve().as_uri()
     browser.get(f"{page}#localProfilePath={loader}&view=sandwich")
-    deadline = time.monotonic() + SECONDS
+    deadline = time.monotonic() + chromium.SECONDS
     while time.monotonic() < deadline:
         tables = browser.execute_script(READ_TABLES)
         if tables:
@@ -108,7 +94,8 @@ def speedscope(browser, path, folder):
 
 def main():
     viewers = {"trace-viewer": trace_viewer, "speedscope": speedscope}
-    browser = start_browser()
+    browser = chromium.start(
+        ("--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"))
     try:
         with tempfile.TemporaryDirectory() as folder:
             read = viewers[sys.argv[1]](
