@@ -55,7 +55,7 @@
 
 #include <stdint.h>
 
-#define FL_PROTOCOL_VERSION 6u
+#define FL_PROTOCOL_VERSION 7u
 #define FL_SLOTS	    64u
 #define FL_CELLS	    2048u
 #define FL_ARENAS	    512u
@@ -89,10 +89,15 @@ enum fl_function {
 enum fl_op {
 	FL_OP_FORKED = 1, /* a child of fork says that it lives: its process ID as it sees it; the
 			     result is its number */
-	FL_OP_MAP,	  /* address, size, prot, flags, descriptor (as int64), enum fl_source */
-	FL_OP_REPLACE,	  /* address, size: never rung; explains the unmap that MAP_FIXED causes */
-	FL_OP_REMAP,   /* old address, old size, new address, new size, mremap's flags: it was moved
-			*/
+	/* These four are announced before the system call, for the events that it causes do not say
+	   who causes them; the address of FL_OP_MAP is then the hint. */
+	FL_OP_MAP,     /* address, size, prot, flags, descriptor (as int64), enum fl_source */
+	FL_OP_REMAP,   /* old address, old size, new address (announced: or 0), new size, mremap's
+			  flags, 1 after FL_OP_LIFT; what stays after that has its old place and size
+			  as the new ones */
+	FL_OP_UNMAP,   /* address, size; never rung */
+	FL_OP_REMOVE,  /* address, size, 1: the kernel takes the pages when it wants; never rung */
+	FL_OP_LIFT,    /* address, size: the kernel does not move it while it is registered */
 	FL_OP_ALLOC,   /* address, size, enum fl_function, FL_NOTE_ bits, break, chunk address,
 			  chunk size */
 	FL_OP_BREAK,   /* address of the new break */
@@ -104,6 +109,7 @@ enum fl_op {
 	FL_OP_TOUCH,   /* address, size, FL_TOUCH_ bits: the kernel is about to use it */
 	FL_OP_SERVE,   /* address, 1 for a write: fill this page for a handler that cannot; the
 			  result is the bytes filled, or -EEXIST: it is there, -ENOENT: not traced */
+	FL_OP_LOCKED,  /* 1: from now on new mappings are filled by the kernel (mlockall); 0 */
 	FL_OP_QUIET,   /* no system calls any more; the result is 0 when the doorbell can be used so
 			*/
 	FL_OP_WAKE,    /* the ring is half full; answered at once */
@@ -129,7 +135,8 @@ enum fl_slot_state {
 	FL_SLOT_CLAIMED,   /* a shim is filling it in */
 	FL_SLOT_READY,	   /* shim rings; monitor answers */
 	FL_SLOT_DONE,	   /* monitor has answered; shim frees it */
-	FL_SLOT_ANNOUNCED, /* FL_OP_REPLACE: shim frees it after its system call */
+	FL_SLOT_ANNOUNCED, /* a system call that is being made: then shim leaves or rings it */
+	FL_SLOT_LEFT,	   /* that is over, and there is nothing to ask: monitor frees it */
 	FL_SLOT_CAPTURED,  /* FL_OP_CAPTURED: monitor frees it */
 };
 
@@ -148,8 +155,9 @@ struct fl_slot {
 	int64_t result;		       /* monitor: 0 or negative errno */
 	uint64_t order;		       /* shim: which was claimed later */
 	uint32_t page;		       /* shim: of the doorbell, that is rung; atomic */
-	uint32_t pad0;
-	uint64_t pad[3];
+	uint32_t moved;		       /* monitor: 1: it has explained a move; shim: 0 */
+	uint64_t upto, target_upto;    /* monitor: it has explained what lies below; shim: 0 */
+	uint64_t pad;
 };
 _Static_assert(sizeof(struct fl_slot) == 192, "slots do not share cache lines");
 
@@ -172,10 +180,12 @@ _Static_assert(sizeof(struct fl_cell) == 64, "a cell is a cache line");
 enum fl_record_kind {
 	FL_RECORD_PAD = 1, /* nothing: the rest of the ring was too short */
 	FL_RECORD_FAULT,
-	FL_RECORD_UNMAP,  /* address, bytes: the program unmaps it now */
-	FL_RECORD_MOVES,  /* address, bytes: FL_OP_REMAP of the same thread will say where */
-	FL_RECORD_REMOVE, /* address, bytes: its pages go, the mapping stays */
-	FL_RECORD_FREED,  /* what a cell tells otherwise, in order with the faults */
+	FL_RECORD_UNMAP,   /* address, bytes: the program unmaps it now */
+	FL_RECORD_REPLACE, /* address, bytes: something else is mapped there now */
+	FL_RECORD_MOVES,   /* address, bytes: FL_OP_REMAP of the same thread will say where */
+	FL_RECORD_REMOVE,  /* address, bytes: its pages go, the mapping stays */
+	FL_RECORD_FREE,	   /* address, bytes: the same, but the kernel takes them when it wants */
+	FL_RECORD_FREED,   /* what a cell tells otherwise, in order with the faults */
 	FL_RECORD_UNLOADED,
 	FL_RECORD_ALLOC, /* address, bytes */
 };
@@ -225,7 +235,8 @@ struct fl_area {
 	uint64_t claims;     /* shim: counts those of slots and cells, atomic */
 	uint32_t next_note;  /* no note before it is free, most likely; both write, atomic */
 	uint32_t pad0;
-	uint64_t pad[6];
+	uint64_t left; /* shim: counts slots that it left, atomic */
+	uint64_t pad[5];
 	/* Bases of malloc arenas that are registered, atomic: shim looks up, monitor writes. */
 	uint64_t arenas[FL_ARENAS];
 	struct fl_slot slots[FL_SLOTS];

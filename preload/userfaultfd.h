@@ -43,8 +43,24 @@ struct fl_pm_scan_arg {
 	__u64 category_inverted, category_mask, category_anyof_mask, return_mask;
 };
 #define FL_PAGEMAP_SCAN	   _IOWR('f', 16, struct fl_pm_scan_arg)
+#define FL_PAGE_IS_WRITTEN (1u << 1)
 #define FL_PAGE_IS_PRESENT (1u << 3)
 #define FL_PAGE_IS_PFNZERO (1u << 5)
+
+/* PROCMAP_QUERY of linux/fs.h, Linux 6.11: the mapping of /proc/PID/maps at an address, or with
+   FL_PROCMAP_NEXT the next one. */
+struct fl_procmap_query {
+	__u64 size, flags, address;
+	__u64 start, end, vma_flags, page_size, offset, inode;
+	__u32 device_major, device_minor, name_size, build_id_size;
+	__u64 name, build_id;
+};
+#define FL_PROCMAP_QUERY      _IOWR('f', 17, struct fl_procmap_query)
+#define FL_PROCMAP_READABLE   (1u << 0)
+#define FL_PROCMAP_WRITABLE   (1u << 1)
+#define FL_PROCMAP_EXECUTABLE (1u << 2)
+#define FL_PROCMAP_SHARED     (1u << 3)
+#define FL_PROCMAP_NEXT	      (1u << 4)
 
 /* PIDFD_GET_INFO of linux/pidfd.h, Linux 6.13; the exit code, Linux 6.15. */
 struct fl_pidfd_info {

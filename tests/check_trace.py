@@ -174,17 +174,20 @@ class Trace:
         accesses = ("read", "write") + ((None,) if self.may_not_know(line, region) else ())
         if line.get("kind") not in self.kinds(region) or line.get("access") not in accesses:
             self.complain(f"kind or access of the fault at {line['addr']}")
+        self.check_place(line, addr, region)
+        if alloc and not self.within(alloc, addr):
+            self.complain(f"the fault at {line['addr']} lies outside its allocation {alloc}")
+        line.update(at=addr, thread=self.threads.get((line["pid"], line["tid"])))
+        line["in"] = (region, dict(region) if region else None, alloc, stack)
+        self.faults.append(line)
+
+    def check_place(self, line, addr, region):
         if not region:
             self.complain(f"the fault at {line['addr']} has no region")
         elif not 0 <= addr - region["at"] < region["size"]:
             self.complain(f"the fault at {line['addr']} lies outside its region {region}")
         elif line["offset"] != addr - region["at"]:
             self.complain(f"the fault at {line['addr']} has a wrong offset in region {region}")
-        if alloc and not self.within(alloc, addr):
-            self.complain(f"the fault at {line['addr']} lies outside its allocation {alloc}")
-        line.update(at=addr, thread=self.threads.get((line["pid"], line["tid"])))
-        line["in"] = (region, dict(region) if region else None, alloc, stack)
-        self.faults.append(line)
 
     def kinds(self, region):
         """Which kinds of faults a region may have."""

@@ -128,13 +128,17 @@ same_as_untraced() {
 	assert_complete preloaded.jsonl
 }
 
-# in_each_way [--only "WAY..."] PROGRAM WHAT ARGUMENTS...: runs a program of tests/programs, which gets
+# in_each_way [--acts] [--only "WAY..."] PROGRAM WHAT ARGUMENTS...: runs a program of tests/programs, which gets
 # the name of its truth file as its second argument, without faultline and then in each way of
 # tracing: output, errors and status are the same, and each trace is complete and agrees with the
-# truth. Traces stay in WAY.jsonl.
+# truth. Traces stay in WAY.jsonl. With --acts the truth is that of tests/programs/acts.h.
 EACH_WAY="missing preloaded write sigbus unprivileged signal"
 in_each_way() {
-	local ways=$EACH_WAY way
+	local ways=$EACH_WAY way checker=check_trace.py
+	if [[ $1 == --acts ]]; then
+		checker=check_acts.py
+		shift
+	fi
 	if [[ $1 == --only ]]; then
 		ways=$2
 		shift 2
@@ -194,7 +198,8 @@ _run_in_way() {
 	# Nobody waits for the monitor of a program that was only preloaded.
 	wait_until --time 30 has_ended "$way.jsonl" || return
 	[[ $way == signal ]] || assert_complete "$way.jsonl" || return
-	run_command "$TOP/tests/check_trace.py" "${checks[@]}" --truth truth "$way.jsonl"
+	[[ $checker == check_trace.py ]] || checks=()
+	run_command "$TOP/tests/$checker" "${checks[@]}" --truth truth "$way.jsonl"
 }
 
 # _run_as NAME SECONDS SED_SCRIPT COMMAND...: leaves NAME.out, NAME.err, NAME.status.

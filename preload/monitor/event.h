@@ -123,6 +123,8 @@ struct event_remove {
 	struct event head;
 	int32_t pid, tid;
 	uint64_t start, size;
+	uint32_t lazy; /* 1: the kernel takes the pages when it needs them */
+	uint32_t pad;
 };
 
 struct event_alloc {

@@ -8,6 +8,7 @@
 #include "service.h"
 
 #include "capture.h"
+#include "maps.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -334,11 +336,15 @@ static void serve_read(struct service *s, struct process *p, const struct interv
     uint64_t address, enum fault_kind kind, uint64_t flags, int32_t tid, int32_t task)
 {
 	struct thread *thread = thread_known(s, task);
+	uint64_t ts = service_now();
 
-	if (serve(s, p, region, address, kind, false).error == -EAGAIN)
+	if (serve(s, p, region, address, kind, false).error == -EAGAIN) {
 		pending_add(s, p, address, flags, tid);
-	else if (thread && (thread->sample.addr ^ address) < PAGE_BYTES)
-		thread->sampled = false;
+	} else if (thread) {
+		thread->served_ns = ts; /* its sample is not that of a write to the same page */
+		if ((thread->sample.addr ^ address) < PAGE_BYTES)
+			thread->sampled = false;
+	}
 }
 
 void fault_handle(
@@ -374,6 +380,12 @@ void fault_handle(
 		return;
 	}
 	region = interval_find(&p->regions, address);
+	if (!region && request_grows(s, p, address, service_now()))
+		region = interval_find(&p->regions, address);
+	if (!region && pending_event_is_due(p, p->doorbell_end - PAGE_BYTES)) {
+		pending_add(s, p, address, flags, tid); /* of memory that is being moved, perhaps */
+		return;
+	}
 	if (!region) {
 		/* Registered in the moment between another mapping's end and the word of it. */
 		region_look_up(s, p, address,
@@ -515,21 +527,30 @@ void fault_self_served(
 int64_t fault_touch(struct service *s, struct process *p, const struct fl_slot *slot, uint64_t ts)
 {
 	uint64_t at = slot->argument[0], end = at + slot->argument[1];
-	bool write = slot->argument[2] & (FL_TOUCH_WRITE | FL_TOUCH_EITHER);
-	enum fault_access access = slot->argument[2] & FL_TOUCH_EITHER ? ACCESS_UNKNOWN
-				   : write			       ? ACCESS_WRITE
-								       : ACCESS_READ;
-	bool silent = slot->argument[2] & FL_TOUCH_SILENT;
+	uint64_t touch = slot->argument[2];
+	bool silent = touch & FL_TOUCH_SILENT;
 	struct capture c = {.ts = ts, .origin = ORIGIN_KERNEL};
 	uint64_t stack = silent ? 0 : fault_request_stack(s, p, &slot->registers, ts);
 	const struct interval *region;
+	struct mapping m = {0};
 
 	while (at < end && (region = interval_next(&p->regions, at)) && region->start < end) {
 		uint64_t size = region->page_size;
 		struct served served;
+		enum fault_access access;
+		bool write;
 
 		if (at < region->start)
 			at = region->start;
+		if (at >= m.end && maps_at(process_memory(p), at, &m, NULL) < 0)
+			break;
+		/* What may not be touched ends the call there. */
+		write = touch & FL_TOUCH_WRITE || (touch & FL_TOUCH_EITHER && m.prot & PROT_WRITE);
+		if (at < m.start || !(m.prot & (write ? PROT_WRITE : PROT_READ)))
+			break;
+		access = touch & FL_TOUCH_EITHER ? ACCESS_UNKNOWN
+			 : write		 ? ACCESS_WRITE
+						 : ACCESS_READ;
 		served = fill(s, p, region, at, FAULT_MISSING, write);
 		if (served.error == -EAGAIN)
 			return -EAGAIN;

@@ -13,7 +13,7 @@ struct forking {
 	uint32_t number;
 	int32_t pid; /* of the parent */
 	struct space *space;
-	struct interval_map regions, allocations;
+	struct interval_map regions, pieces, allocations;
 };
 
 void forking_free(struct forking *forking)
@@ -21,6 +21,7 @@ void forking_free(struct forking *forking)
 	if (!forking)
 		return;
 	interval_clear(&forking->regions);
+	interval_clear(&forking->pieces);
 	interval_clear(&forking->allocations);
 	space_release(forking->space);
 	free(forking);
@@ -47,6 +48,7 @@ int64_t forking_keep(struct service *s, const struct process *p)
 	if (!forking)
 		return -ENOMEM;
 	if (interval_copy(&forking->regions, &p->regions) < 0 ||
+	    interval_copy(&forking->pieces, &p->pieces) < 0 ||
 	    interval_copy(&forking->allocations, &p->allocations) < 0) {
 		forking_free(forking);
 		return -ENOMEM;
@@ -80,7 +82,7 @@ void forking_inherit(struct service *s, struct process *p, const struct forking 
 	/* The parent's region names hold for what was inherited. */
 	space_release(p->space);
 	p->space = space_share(forking->space);
-	region_inherit(s, p, &forking->regions, &forking->allocations);
+	region_inherit(s, p, &forking->regions, &forking->pieces, &forking->allocations);
 }
 
 int32_t forking_parent(const struct forking *forking)

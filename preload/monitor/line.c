@@ -357,6 +357,8 @@ static json_t *line_remove(const struct event_remove *event)
 	set_thread(&object, event->pid, event->tid);
 	set_address(&object, "start", event->start);
 	set_integer(&object, "size", event->size);
+	if (event->lazy)
+		set(&object, "lazy", json_true());
 	return finished(object);
 }
 

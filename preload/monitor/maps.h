@@ -19,6 +19,11 @@ struct mapping {
 /* Calls `take` for each mapping in order until it returns false. 0 or negative errno. */
 int maps_read(pid_t pid, bool (*take)(void *context, const struct mapping *mapping), void *context);
 
+/* The mapping that holds `address`, or else the next one; its path is in `path` where that is not
+   NULL, else "". 0, -ENOENT when there is none, or another negative errno. */
+#define MAPS_PATH 256u
+int maps_at(pid_t pid, uint64_t address, struct mapping *mapping, char path[MAPS_PATH]);
+
 /* Where private anonymous memory is, in order: mappings, or what is left of them. */
 struct maps_range {
 	uint64_t start, end;

@@ -3,13 +3,40 @@
  * pending.c: faults that wait for an event of userfaultfd to be read first: as long as one is due
  * the kernel fills no page.
  */
-#include "service.h"
+#include "capture.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 
 #define PAGE_BYTES UINT64_C(4096)
+
+/*
+ * A thread that moves locked memory, which grows, fills what it grows by before the event of the
+ * move is sent. No page can be filled until that is read: it has to be the kernel who fills these.
+ * They are registered again when the move is told, or a little later. False: it is another fault.
+ */
+static bool leave_to_move(struct service *s, struct process *p, uint64_t address, int32_t tid)
+{
+	uint64_t page = address & ~(PAGE_BYTES - 1), old_size, new_size;
+	int32_t task = thread_task(s, p, tid, true);
+	struct perf_mapping rest = {.start = page};
+	char path[64], text[256];
+	long call;
+
+	snprintf(path, sizeof(path), "/proc/%d/syscall", task);
+	if (!task || capture_read_file(path, text, sizeof(text)) <= 0 ||
+	    sscanf(text, "%ld %*x %" SCNx64 " %" SCNx64, &call, &old_size, &new_size) != 3 ||
+	    call != SYS_mremap || new_size <= old_size)
+		return false;
+	rest.size = (new_size - old_size + PAGE_BYTES - 1) & ~(PAGE_BYTES - 1);
+	uffd_unregister(p->memory_uffd, rest.start, rest.size);
+	late_expect(s, p, &rest, task, service_now());
+	return true;
+}
 
 void pending_add(
     struct service *s, struct process *p, uint64_t address, uint64_t flags, int32_t tid)
@@ -17,6 +44,9 @@ void pending_add(
 	for (size_t i = 0; i < p->pending_count; i++) /* a thread says it again after a signal */
 		if (p->pending[i].tid == tid && p->pending[i].address == address)
 			return;
+	if (address - p->doorbell >= p->doorbell_end - p->doorbell &&
+	    leave_to_move(s, p, address, tid))
+		return;
 	if (p->pending_count == p->pending_room) {
 		size_t room = p->pending_room ? p->pending_room * 2 : 16;
 		struct pending_fault *grown = realloc(p->pending, room * sizeof(*grown));

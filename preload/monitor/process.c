@@ -116,7 +116,7 @@ struct process *process_fork(struct service *s, struct process *parent, int uffd
 	if (p->shared)
 		p->shared->references++;
 	p->space = space_share(parent->space);
-	region_inherit(s, p, &parent->regions, &parent->allocations);
+	region_inherit(s, p, &parent->regions, &parent->pieces, &parent->allocations);
 	p->begin_due = s->control.waiting;
 	take_birth(s, p, ts);
 	return p;
@@ -204,6 +204,7 @@ void process_reset(struct service *s, struct process *p, enum region_end_reason 
 	region_end_all(s, p, reason, ts);
 	interval_clear(&p->foreign);
 	interval_clear(&p->unprotected);
+	interval_clear(&p->lifted);
 	interval_clear(&p->allocations);
 	space_release(p->space);
 	p->space = NULL;
@@ -213,7 +214,7 @@ void process_reset(struct service *s, struct process *p, enum region_end_reason 
 	process_close_uffds(p);
 	p->late_count = p->pending_count = p->parked_count = 0;
 	p->last_task = 0;
-	p->leader_ended = p->without_memory = false;
+	p->leader_ended = p->without_memory = p->locks_future = false;
 }
 
 static ssize_t read_file(int32_t pid, const char *name, char *to, size_t size)
@@ -348,8 +349,8 @@ void process_tell_module(void *context, pid_t pid, const struct space_module *mo
 	writer_commit(s->writer);
 }
 
-void process_tell_remove(
-    struct service *s, struct process *p, int32_t tid, uint64_t start, uint64_t size, uint64_t ts)
+void process_tell_remove(struct service *s, struct process *p, int32_t tid, uint64_t start,
+    uint64_t size, bool lazy, uint64_t ts)
 {
 	struct event_remove *event = writer_reserve(s->writer, EVENT_REMOVE, sizeof(*event), ts);
 
@@ -357,6 +358,8 @@ void process_tell_remove(
 	event->tid = tid;
 	event->start = start;
 	event->size = size;
+	event->lazy = lazy;
+	event->pad = 0;
 	writer_commit(s->writer);
 }
 
@@ -432,9 +435,11 @@ void process_free_dead(struct service *s)
 		}
 		*at = p->next;
 		interval_clear(&p->regions);
+		interval_clear(&p->pieces);
 		interval_clear(&p->allocations);
 		interval_clear(&p->foreign);
 		interval_clear(&p->unprotected);
+		interval_clear(&p->lifted);
 		space_release(p->space);
 		shared_area_release(p->shared);
 		free(p->late);

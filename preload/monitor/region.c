@@ -50,13 +50,13 @@ struct catching_up {
 	const struct region_origin *origin;
 };
 
-static void catch_up_page(void *context, uint64_t page, bool zero)
+static void catch_up_page(void *context, uint64_t page, enum remote_page kind)
 {
 	struct catching_up *c = context;
 
 	if (c->service->options.mode == FL_MODE_SIGBUS && ring_holds(c->process, page))
 		return;
-	fault_native(c->service, c->process, c->region, page, zero, c->origin);
+	fault_native(c->service, c->process, c->region, page, kind & REMOTE_ZERO, c->origin);
 }
 
 /* Where the kernel cannot wait for pages, what it uses by itself is not registered: structures in
@@ -111,7 +111,7 @@ static uint64_t register_range(struct service *s, struct process *p, uint64_t st
 	return register_range(s, p, start, end, origin, page_size, error);
 }
 
-static void protect(struct service *s, struct process *p, uint64_t start, uint64_t end)
+void region_protect(struct service *s, struct process *p, uint64_t start, uint64_t end)
 {
 	const struct interval range = {.start = start, .end = end};
 
@@ -173,7 +173,7 @@ void region_add(struct service *s, struct process *p, uint64_t start, uint64_t s
 	tell_region(s, p, region, origin);
 	s->has_native |= (region->detail & REGION_NATIVE) != 0;
 	if (s->options.mode == FL_MODE_WRITE)
-		protect(s, p, start, end);
+		region_protect(s, p, start, end);
 	if (origin->catch_up && !(region->detail & REGION_HUGETLB))
 		remote_present(
 		    p, start, end, catch_up_page, &(struct catching_up){s, p, region, origin});
@@ -186,6 +186,12 @@ static void mark_inherited(struct interval *node)
 	node->detail |= REGION_INHERITED;
 	mark_inherited(node->left);
 	mark_inherited(node->right);
+}
+
+static void forget_piece(struct process *p, const struct interval *piece)
+{
+	region_drop_piece(p, piece->id);
+	interval_remove(&p->regions, piece->start);
 }
 
 void region_register_again(struct service *s, struct process *p, uint64_t start, uint64_t end)
@@ -201,21 +207,23 @@ void region_register_again(struct service *s, struct process *p, uint64_t start,
 			continue;
 		if (uffd_register(
 			p->memory_uffd, piece->start, piece->end - piece->start, mode, &ioctls) < 0)
-			interval_remove(&p->regions, piece->start);
-		else if (s->options.mode == FL_MODE_WRITE)
-			protect(s, p, piece->start, piece->end);
+			forget_piece(p, piece);
 	}
 }
 
 void region_inherit(struct service *s, struct process *p, const struct interval_map *regions,
-    const struct interval_map *allocations)
+    const struct interval_map *pieces, const struct interval_map *allocations)
 {
-	if (interval_copy(&p->regions, regions) < 0 ||
+	if (interval_copy(&p->regions, regions) < 0 || interval_copy(&p->pieces, pieces) < 0 ||
 	    interval_copy(&p->allocations, allocations) < 0)
 		service_lost(s, LOST_EVENTS, 1, "no memory for a child's regions");
 	mark_inherited(p->regions.root);
 	if (!(p->features & UFFD_FEATURE_EVENT_FORK) || s->options.mode == FL_MODE_WRITE)
 		region_register_again(s, p, 0, UINT64_MAX);
+	if (s->options.mode == FL_MODE_WRITE)
+		for (const struct interval *piece = interval_next(&p->regions, 0); piece;
+		     piece = interval_next(&p->regions, piece->end))
+			region_protect(s, p, piece->start, piece->end);
 }
 
 void region_cover(struct service *s, struct process *p, uint64_t start, uint64_t size,
@@ -310,43 +318,15 @@ void region_add_mapped(struct service *s, struct process *p, enum region_mapped 
 	maps_read(process_memory(p), take_mapped, &context);
 }
 
-struct look_up {
-	uint64_t address;
-	bool found;
-	struct mapping mapping;
-	bool memfd;
-};
-
-static bool look_at(void *context, const struct mapping *m)
-{
-	struct look_up *l = context;
-
-	if (m->end <= l->address)
-		return true;
-	if (m->start <= l->address) {
-		l->found = true;
-		l->mapping = *m;
-		l->memfd = strncmp(m->path, "/memfd:", 7) == 0;
-		l->mapping.path = "";
-	}
-	return false;
-}
-
 void region_look_up(
     struct service *s, struct process *p, uint64_t address, const struct region_origin *from)
 {
-	struct look_up l = {.address = address};
 	struct region_origin origin = *from;
+	struct mapping m;
 
-	if (maps_read(process_memory(p), look_at, &l) < 0 || !l.found)
+	if (maps_at(process_memory(p), address, &m, NULL) < 0 || m.start > address)
 		return;
-	if (origin.prot < 0)
-		origin.prot = l.mapping.prot;
-	if (origin.source == FL_SOURCE_MMAP && l.memfd)
-		origin.source = FL_SOURCE_MEMFD;
-	origin.shared = l.mapping.inode != 0;
-	if (origin.source == FL_SOURCE_LATE)
-		region_cover(s, p, l.mapping.start, l.mapping.end - l.mapping.start, &origin);
-	else
-		region_add(s, p, l.mapping.start, l.mapping.end - l.mapping.start, &origin);
+	origin.prot = m.prot;
+	origin.shared = m.inode != 0;
+	region_cover(s, p, m.start, m.end - m.start, &origin);
 }

@@ -6,27 +6,37 @@
 
 #define PAGE_BYTES UINT64_C(4096)
 
-static bool id_is_left(const struct process *p, const struct interval *around, uint64_t id)
+/* How many pieces a region is in, where it is more than one: by its identifier. */
+static struct interval *pieces_of(const struct process *p, uint64_t id)
 {
-	const struct interval *next = interval_next(&p->regions, around->end - 1);
-
-	/* Pieces of one region were adjacent once; what is left of it is near. */
-	if (next && next->id == id)
-		return true;
-	for (uint64_t at = around->base; at < around->start;) {
-		const struct interval *piece = interval_next(&p->regions, at);
-
-		if (!piece || piece->start >= around->start)
-			return false;
-		if (piece->id == id)
-			return true;
-		at = piece->end;
-	}
-	return false;
+	return interval_find(&p->pieces, id);
 }
 
+static void add_pieces(struct service *s, struct process *p, uint64_t id, uint32_t more)
+{
+	struct interval *pieces = pieces_of(p, id);
+	struct interval first = {.start = id, .end = id + 1, .detail = 1 + more};
+
+	if (pieces)
+		pieces->detail += more;
+	else if (more && !interval_insert(&p->pieces, &first))
+		service_lost(s, LOST_EVENTS, 1, "no memory for a region's parts");
+}
+
+bool region_drop_piece(struct process *p, uint64_t id)
+{
+	struct interval *pieces = pieces_of(p, id);
+
+	if (!pieces)
+		return false;
+	if (--pieces->detail == 1)
+		interval_remove(&p->pieces, id);
+	return true;
+}
+
+/* `gone` is in the books no more. */
 static void tell_end(struct service *s, struct process *p, const struct interval *gone,
-    bool partial, enum region_end_reason reason, uint64_t ts)
+    enum region_end_reason reason, uint64_t ts)
 {
 	struct event_region_end *event =
 	    writer_reserve(s->writer, EVENT_REGION_END, sizeof(*event), ts);
@@ -34,15 +44,24 @@ static void tell_end(struct service *s, struct process *p, const struct interval
 	event->id = (uint32_t)gone->id;
 	event->pid = p->pid;
 	event->reason = reason;
-	event->partial = partial;
+	event->partial = region_drop_piece(p, gone->id);
 	event->start = gone->start;
 	event->size = gone->end - gone->start;
 	writer_commit(s->writer);
 }
 
+/* A part of a piece that stays where it was. */
+static void put_rest(struct service *s, struct process *p, const struct interval *rest)
+{
+	if (interval_insert(&p->regions, rest))
+		add_pieces(s, p, rest->id, 1);
+	else
+		service_lost(s, LOST_EVENTS, 1, "no memory for a region's part");
+}
+
 /* Takes the range out of the map; calls `out` with each piece that was in it. */
-static void cut(struct process *p, uint64_t start, uint64_t end,
-    void (*out)(void *context, const struct interval *piece, bool partial), void *context)
+static void cut(struct service *s, struct process *p, uint64_t start, uint64_t end,
+    void (*out)(void *context, const struct interval *piece), void *context)
 {
 	for (;;) {
 		struct interval *found = interval_next(&p->regions, start), piece, rest;
@@ -53,16 +72,16 @@ static void cut(struct process *p, uint64_t start, uint64_t end,
 		interval_remove(&p->regions, found->start);
 		if (rest.start < start) {
 			rest.end = start;
-			interval_insert(&p->regions, &rest);
+			put_rest(s, p, &rest);
 			piece.start = start;
 		}
 		if (piece.end > end) {
 			rest.start = end;
 			rest.end = piece.end;
-			interval_insert(&p->regions, &rest);
+			put_rest(s, p, &rest);
 			piece.end = end;
 		}
-		out(context, &piece, id_is_left(p, &piece, piece.id));
+		out(context, &piece);
 	}
 }
 
@@ -73,11 +92,11 @@ struct ending {
 	uint64_t ts;
 };
 
-static void end_piece(void *context, const struct interval *piece, bool partial)
+static void end_piece(void *context, const struct interval *piece)
 {
 	struct ending *e = context;
 
-	tell_end(e->service, e->process, piece, partial, e->reason, e->ts);
+	tell_end(e->service, e->process, piece, e->reason, e->ts);
 }
 
 /* The heap was trimmed: what it grows by next has to be registered. */
@@ -109,7 +128,7 @@ void region_cut(struct service *s, struct process *p, uint64_t start, uint64_t s
 {
 	p->gone_ns = ts;
 	forget_arenas(p, start, start + size);
-	cut(p, start, start + size, end_piece, &(struct ending){s, p, reason, ts});
+	cut(s, p, start, start + size, end_piece, &(struct ending){s, p, reason, ts});
 }
 
 void region_unmapped(struct service *s, struct process *p, uint64_t start, uint64_t size,
@@ -125,12 +144,11 @@ struct moving {
 	struct interval_map moved;
 };
 
-static void move_piece(void *context, const struct interval *piece, bool partial)
+static void move_piece(void *context, const struct interval *piece)
 {
 	struct moving *m = context;
 	struct interval at = *piece;
 
-	(void)partial;
 	at.start += m->to - m->from;
 	at.end += m->to - m->from;
 	at.base += m->to - m->from;
@@ -139,12 +157,12 @@ static void move_piece(void *context, const struct interval *piece, bool partial
 
 /* `before`: the piece where it was. */
 static void tell_move(struct service *s, struct process *p, const struct interval *before,
-    uint64_t distance, uint64_t ts)
+    uint64_t distance, int32_t tid, uint64_t ts)
 {
 	struct event_remap *event = writer_reserve(s->writer, EVENT_REMAP, sizeof(*event), ts);
 
 	event->pid = p->pid;
-	event->tid = 0;
+	event->tid = tid;
 	event->region = before->id;
 	event->from = before->start;
 	event->to = before->start + distance;
@@ -152,13 +170,13 @@ static void tell_move(struct service *s, struct process *p, const struct interva
 	writer_commit(s->writer);
 }
 
-void region_move(
-    struct service *s, struct process *p, uint64_t from, uint64_t to, uint64_t size, uint64_t ts)
+void region_move(struct service *s, struct process *p, uint64_t from, uint64_t to, uint64_t size,
+    int32_t tid, uint64_t ts)
 {
 	struct moving m = {.process = p, .from = from, .to = to};
 
 	p->gone_ns = ts;
-	cut(p, from, from + size, move_piece, &m);
+	cut(s, p, from, from + size, move_piece, &m);
 	region_cut(s, p, to, size, REGION_END_REPLACE, ts);
 	for (const struct interval *piece = interval_next(&m.moved, 0); piece;
 	     piece = interval_next(&m.moved, piece->end)) {
@@ -166,7 +184,7 @@ void region_move(
 
 		before.start -= to - from;
 		before.end -= to - from;
-		tell_move(s, p, &before, to - from, ts);
+		tell_move(s, p, &before, to - from, tid, ts);
 		interval_insert(&p->regions, piece);
 	}
 	interval_clear(&m.moved);
@@ -178,12 +196,11 @@ struct parking {
 	int32_t tid;
 };
 
-static void park_piece(void *context, const struct interval *piece, bool partial)
+static void park_piece(void *context, const struct interval *piece)
 {
 	struct parking *parking = context;
 	struct process *p = parking->process;
 
-	(void)partial;
 	if (p->parked_count == p->parked_room) {
 		size_t room = p->parked_room ? p->parked_room * 2 : 16;
 		struct parked *grown = realloc(p->parked, room * sizeof(*grown));
@@ -201,28 +218,72 @@ static void park_piece(void *context, const struct interval *piece, bool partial
 
 void region_park(struct service *s, struct process *p, uint64_t start, uint64_t size, int32_t tid)
 {
-	cut(p, start, start + size, park_piece, &(struct parking){s, p, tid});
+	cut(s, p, start, start + size, park_piece, &(struct parking){s, p, tid});
+}
+
+static void lift_page(void *context, uint64_t page, enum remote_page kind)
+{
+	struct parking *parking = context;
+	struct interval protected = {.start = page, .end = page + PAGE_BYTES};
+
+	if ((kind & REMOTE_PROTECTED) && !interval_insert(&parking->process->lifted, &protected))
+		service_lost(parking->service, LOST_EVENTS, 1, "no memory for a page that moves");
+}
+
+/* With the registration goes the protection. */
+void region_lift(struct service *s, struct process *p, uint64_t start, uint64_t size, int32_t tid)
+{
+	struct parking parking = {s, p, tid};
+
+	if (s->options.mode == FL_MODE_WRITE)
+		remote_present(p, start, start + size, lift_page, &parking);
+	uffd_unregister(p->memory_uffd, start, size);
+	region_park(s, p, start, size, tid);
+}
+
+static void protect_lifted(
+    struct service *s, struct process *p, uint64_t from, uint64_t to, uint64_t size)
+{
+	const struct interval *page;
+
+	while ((page = interval_next(&p->lifted, from)) && page->start < from + size) {
+		region_protect(s, p, page->start - from + to, page->end - from + to);
+		interval_remove(&p->lifted, page->start);
+	}
 }
 
 /* One piece, taken from its place when the move began: [from, from + kept) is now at `to`. */
 static void unpark_piece(struct service *s, struct process *p, struct interval piece, uint64_t from,
-    uint64_t kept, uint64_t to, uint64_t ts)
+    uint64_t kept, uint64_t to, int32_t tid, uint64_t ts)
 {
 	struct interval rest = piece;
 
 	if (piece.end > from + kept) {
 		rest.start = piece.start > from + kept ? piece.start : from + kept;
-		tell_end(s, p, &rest, rest.start > piece.start, REGION_END_UNMAP, ts);
+		if (rest.start > piece.start)
+			add_pieces(s, p, piece.id, 1);
+		tell_end(s, p, &rest, REGION_END_UNMAP, ts);
 		piece.end = rest.start;
 	}
 	if (piece.end <= piece.start)
 		return;
 	if (from != to)
-		tell_move(s, p, &piece, to - from, ts);
+		tell_move(s, p, &piece, to - from, tid, ts);
 	piece.start += to - from;
 	piece.end += to - from;
 	piece.base += to - from;
 	interval_insert(&p->regions, &piece);
+}
+
+void region_register_around(struct service *s, struct process *p, uint64_t start, uint64_t end)
+{
+	const struct interval *piece;
+
+	while (start && (piece = interval_find(&p->regions, start - 1)))
+		start = piece->start;
+	while ((piece = interval_find(&p->regions, end)))
+		end = piece->end;
+	region_register_again(s, p, start, end);
 }
 
 void region_unpark(struct service *s, struct process *p, uint64_t from, uint64_t from_size,
@@ -237,23 +298,22 @@ void region_unpark(struct service *s, struct process *p, uint64_t from, uint64_t
 		struct parked *parked = &p->parked[i];
 
 		if (parked->tid == tid && parked->piece.start - from < from_size)
-			unpark_piece(s, p, parked->piece, from, kept, to, ts);
+			unpark_piece(s, p, parked->piece, from, kept, to, tid, ts);
 		else
 			p->parked[left++] = *parked;
 	}
 	p->parked_count = left;
-	region_register_again(s, p, to, to + kept);
+	region_register_around(s, p, to, to + kept);
+	protect_lifted(s, p, from, to, kept);
 }
 
 void region_end_all(
     struct service *s, struct process *p, enum region_end_reason reason, uint64_t ts)
 {
 	for (const struct interval *piece = interval_next(&p->regions, 0); piece;
-	     piece = interval_next(&p->regions, piece->end)) {
-		const struct interval *next = interval_next(&p->regions, piece->end);
-
+	     piece = interval_next(&p->regions, piece->end))
 		if (!(piece->detail & REGION_INHERITED))
-			tell_end(s, p, piece, next && next->id == piece->id, reason, ts);
-	}
+			tell_end(s, p, piece, reason, ts);
 	interval_clear(&p->regions);
+	interval_clear(&p->pieces);
 }

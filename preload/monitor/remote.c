@@ -269,7 +269,7 @@ size_t remote_read(struct process *p, uint64_t address, void *to, size_t size)
 }
 
 static int present_by_pagemap(int fd, uint64_t start, uint64_t end,
-    void (*take)(void *context, uint64_t page, bool zero), void *context)
+    void (*take)(void *context, uint64_t page, enum remote_page kind), void *context)
 {
 	uint64_t entries[ENTRIES];
 
@@ -284,13 +284,19 @@ static int present_by_pagemap(int fd, uint64_t start, uint64_t end,
 			return got < 0 ? -errno : 0;
 		for (ssize_t i = 0; i < got / 8; i++, page += PAGE_BYTES)
 			if (entries[i] & PRESENT)
-				take(context, page, false);
+				take(context, page, entries[i] & PROTECTED ? REMOTE_PROTECTED : 0);
 	}
 	return 0;
 }
 
+static enum remote_page kind_of(uint64_t categories)
+{
+	return (categories & FL_PAGE_IS_PFNZERO ? REMOTE_ZERO : 0) |
+	       (categories & FL_PAGE_IS_WRITTEN ? 0 : REMOTE_PROTECTED);
+}
+
 int remote_present(struct process *p, uint64_t start, uint64_t end,
-    void (*take)(void *context, uint64_t page, bool zero), void *context)
+    void (*take)(void *context, uint64_t page, enum remote_page kind), void *context)
 {
 	struct fl_page_region runs[SCAN_RUNS];
 	int fd = pagemap_open(process_memory(p)), error = 0;
@@ -304,7 +310,7 @@ int remote_present(struct process *p, uint64_t start, uint64_t end,
 		    .vec = (uint64_t)runs,
 		    .vec_len = SCAN_RUNS,
 		    .category_mask = FL_PAGE_IS_PRESENT,
-		    .return_mask = FL_PAGE_IS_PRESENT | FL_PAGE_IS_PFNZERO};
+		    .return_mask = FL_PAGE_IS_PRESENT | FL_PAGE_IS_PFNZERO | FL_PAGE_IS_WRITTEN};
 		int found = ioctl(fd, FL_PAGEMAP_SCAN, &scan);
 
 		if (found < 0) {
@@ -314,7 +320,7 @@ int remote_present(struct process *p, uint64_t start, uint64_t end,
 		}
 		for (int i = 0; i < found; i++)
 			for (uint64_t page = runs[i].start; page < runs[i].end; page += PAGE_BYTES)
-				take(context, page, runs[i].categories & FL_PAGE_IS_PFNZERO);
+				take(context, page, kind_of(runs[i].categories));
 		if (scan.walk_end <= start)
 			break;
 		start = scan.walk_end;

@@ -16,6 +16,8 @@
 #define HUGE_MASK  0x3f
 #define HUGE_USUAL (2u << 20)
 
+#define MREMAP_DONTUNMAP_ 4u /* Linux 5.7 */
+
 /* ---- requests ---- */
 
 static struct region_origin origin_of(struct service *s, struct process *p,
@@ -26,7 +28,14 @@ static struct region_origin origin_of(struct service *s, struct process *p,
 	    .prot = -1,
 	    .flags = -1,
 	    .ts = ts,
+	    .catch_up = p->locks_future,
+	    .populated = p->locks_future,
 	    .stack = fault_request_stack(s, p, &slot->registers, ts)};
+}
+
+static uint64_t whole_pages(uint64_t size)
+{
+	return (size + PAGE_BYTES - 1) & ~(PAGE_BYTES - 1);
 }
 
 static void do_map(struct service *s, struct process *p, const struct fl_slot *slot, uint64_t ts)
@@ -34,69 +43,89 @@ static void do_map(struct service *s, struct process *p, const struct fl_slot *s
 	const uint64_t *a = slot->argument;
 	int flags = (int)a[3];
 	struct region_origin origin = origin_of(s, p, slot, (enum fl_source)a[5], ts);
+	const struct interval *before;
+	uint64_t size = a[1];
+	char path[MAPS_PATH];
+	struct mapping m;
 
 	origin.prot = (int)a[2];
 	origin.flags = flags;
-	if (!a[1] || (flags != -1 && !(flags & MAP_ANONYMOUS))) {
-		/* Shared memory segments, memfds, files in memory: the kernel knows more. */
-		region_look_up(s, p, a[0], &origin);
-		return;
-	}
 	origin.shared = flags & MAP_SHARED;
-	if (flags & MAP_HUGETLB) {
+	if (!a[1] || !(flags & MAP_ANONYMOUS)) {
+		/* Shared memory segments, memfds, files in memory: the kernel knows more. */
+		if (maps_at(process_memory(p), a[0], &m, path) < 0 || m.start > a[0])
+			return;
+		size = size ? size : m.end - m.start;
+		origin.prot = m.prot;
+		origin.shared = m.inode != 0;
+		if (strncmp(path, "/memfd:", 7) == 0)
+			origin.source = FL_SOURCE_MEMFD;
+	}
+	if ((flags & MAP_ANONYMOUS) && (flags & MAP_HUGETLB)) {
 		unsigned shift = (unsigned)flags >> HUGE_SHIFT & HUGE_MASK;
 
 		origin.page_size = shift ? 1u << shift : HUGE_USUAL;
 	}
-	origin.catch_up = origin.populated = flags & (MAP_POPULATE | MAP_LOCKED);
-	region_add(s, p, a[0], a[1], &origin);
+	if (flags != -1 && (flags & (MAP_POPULATE | MAP_LOCKED)))
+		origin.catch_up = origin.populated = true;
+	/* Its hook comes later than usual; what was there is told. */
+	before = interval_find(&p->regions, a[0]);
+	if (before && (before->detail & REGION_LATE))
+		origin.catch_up = false;
+	region_add(s, p, a[0], size, &origin);
+}
+
+/* Memory by which a mapping grows, or that it leaves behind, is like the rest of it, at `like`. */
+static void do_grow(struct service *s, struct process *p, const struct fl_slot *slot, uint64_t like,
+    uint64_t start, uint64_t size, uint64_t ts)
+{
+	const struct interval *region = interval_find(&p->regions, like);
+	struct region_origin origin;
+
+	if (!region || !size || (region->detail & REGION_NATIVE))
+		return;
+	origin = origin_of(s, p, slot, FL_SOURCE_MREMAP, ts);
+	origin.shared = region->detail & REGION_SHARED;
+	origin.page_size = region->page_size;
+	/* Memory that is locked was filled by the kernel. */
+	origin.catch_up = origin.populated = true;
+	region_cover(s, p, start, size, &origin);
 }
 
 static void do_remap(struct service *s, struct process *p, const struct fl_slot *slot, uint64_t ts)
 {
 	const uint64_t *a = slot->argument;
-	struct region_origin origin;
+	uint64_t from = a[0], from_size = whole_pages(a[1]);
+	uint64_t to = a[2], to_size = whole_pages(a[3]);
 
+	if (s->options.mode == FL_MODE_SIGBUS || a[5])
+		region_unpark(s, p, from, from_size, to, to_size, slot->tid, ts);
+	if (!from_size) /* shared memory, mapped once more */
+		do_grow(s, p, slot, from, to, to_size, ts);
+	else if (to_size > from_size)
+		do_grow(s, p, slot, to, to + from_size, to_size - from_size, ts);
+	if (a[4] & MREMAP_DONTUNMAP_)
+		do_grow(s, p, slot, to, from, from_size, ts);
 	if (s->options.mode == FL_MODE_SIGBUS)
-		region_unpark(s, p, a[0], a[1], a[2], a[3], slot->tid, ts);
-	if (!interval_find(&p->regions, a[2])) /* what moved was no region */
-		return;
-	if (a[3] <= a[1])
-		return;
-	origin = origin_of(s, p, slot, FL_SOURCE_MREMAP, ts);
-	region_cover(s, p, a[2] + a[1], a[3] - a[1], &origin);
-}
-
-struct place {
-	uint64_t address;
-	bool mapped;
-};
-
-static bool is_there(void *context, const struct mapping *m)
-{
-	struct place *place = context;
-
-	place->mapped |= place->address - m->start < m->end - m->start;
-	return m->end <= place->address;
+		region_register_around(s, p, from, from + from_size);
 }
 
 static bool is_mapped(int32_t pid, uint64_t address)
 {
-	struct place place = {.address = address};
+	struct mapping m;
 
-	maps_read(pid, is_there, &place);
-	return place.mapped;
+	return maps_at(pid, address, &m, NULL) == 0 && m.start <= address;
 }
 
 static void break_to(
     struct service *s, struct process *p, uint64_t end, const struct region_origin *origin)
 {
-	uint64_t start = (p->program_break + PAGE_BYTES - 1) & ~(PAGE_BYTES - 1);
+	uint64_t start = whole_pages(p->program_break);
 	struct region_origin brk = *origin;
 
 	brk.source = FL_SOURCE_BRK;
 	brk.catch_up = true;
-	end = (end + PAGE_BYTES - 1) & ~(PAGE_BYTES - 1);
+	end = whole_pages(end);
 	if (p->program_break && end > start)
 		region_cover(s, p, start, end - start, &brk);
 	else if (p->program_break && end < start && s->options.mode == FL_MODE_SIGBUS) {
@@ -209,7 +238,7 @@ static void do_yield(struct service *s, struct process *p, const struct fl_slot 
 static void do_stack(struct service *s, struct process *p, const struct fl_slot *slot, uint64_t ts)
 {
 	uint64_t start = slot->argument[0] & ~(PAGE_BYTES - 1);
-	uint64_t end = (slot->argument[0] + slot->argument[1] + PAGE_BYTES - 1) & ~(PAGE_BYTES - 1);
+	uint64_t end = whole_pages(slot->argument[0] + slot->argument[1]);
 	const struct interval *region = interval_find(&p->regions, start);
 
 	if (!slot->argument[1] && region) {
@@ -253,6 +282,12 @@ static int64_t do_forked(
 	return p->number;
 }
 
+/* The kernel moves several mappings at once only when none is registered. */
+static void do_lift(struct service *s, struct process *p, const struct fl_slot *slot)
+{
+	region_lift(s, p, slot->argument[0], whole_pages(slot->argument[1]), slot->tid);
+}
+
 static int64_t handle(
     struct service *s, struct process *p, const struct fl_slot *slot, int32_t task)
 {
@@ -275,6 +310,12 @@ static int64_t handle(
 		return 0;
 	case FL_OP_REMAP:
 		do_remap(s, p, slot, ts);
+		return 0;
+	case FL_OP_LIFT:
+		do_lift(s, p, slot);
+		return 0;
+	case FL_OP_LOCKED:
+		p->locks_future = slot->argument[0];
 		return 0;
 	case FL_OP_ALLOC:
 		do_alloc(s, p, slot, ts);
@@ -339,15 +380,152 @@ void request_handle_forked(struct service *s, struct process *p, uint32_t index,
 	__atomic_store_n(&slot->state, FL_SLOT_DONE, __ATOMIC_RELEASE);
 }
 
-bool request_is_replacing(const struct process *p, uint64_t start, uint64_t size)
+void request_free_left(struct shared_area *shared)
+{
+	uint64_t left = __atomic_load_n(&shared->area->left, __ATOMIC_ACQUIRE);
+
+	if (left == shared->left)
+		return;
+	shared->left = left;
+	for (uint32_t i = 0; i < FL_SLOTS; i++) {
+		uint32_t expected = FL_SLOT_LEFT;
+
+		__atomic_compare_exchange_n(&shared->area->slots[i].state, &expected, FL_SLOT_FREE,
+		    false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+	}
+}
+
+/*
+ * The slot that explains an event. Its thread may have announced, and left, others by now: it is
+ * the oldest one that has not explained such an event yet.
+ */
+static struct fl_slot *explain(const struct process *p,
+    bool (*is_about)(const struct fl_slot *slot, uint64_t start, uint64_t end), uint64_t start,
+    uint64_t end)
+{
+	struct fl_slot *oldest = NULL;
+
+	for (uint32_t i = 0; p->shared && i < FL_SLOTS; i++) {
+		struct fl_slot *slot = &p->shared->area->slots[i];
+		uint32_t state = __atomic_load_n(&slot->state, __ATOMIC_ACQUIRE);
+
+		if ((state == FL_SLOT_ANNOUNCED || state == FL_SLOT_LEFT ||
+			state == FL_SLOT_READY) &&
+		    slot->process == p->number && (!oldest || slot->order < oldest->order) &&
+		    is_about(slot, start, end))
+			oldest = slot;
+	}
+	return oldest;
+}
+
+static bool is_within(uint64_t start, uint64_t end, uint64_t address, uint64_t size)
+{
+	return start >= address && end <= address + whole_pages(size);
+}
+
+static bool is_target(const struct fl_slot *slot, uint64_t start, uint64_t end)
+{
+	return slot->op == FL_OP_REMAP && slot->argument[2] && start >= slot->target_upto &&
+	       is_within(start, end, slot->argument[2], slot->argument[3]);
+}
+
+static bool is_replacing(const struct fl_slot *slot)
+{
+	return slot->op == FL_OP_MAP && (slot->argument[3] & MAP_FIXED);
+}
+
+static bool is_unmapping(const struct fl_slot *slot, uint64_t start, uint64_t end)
+{
+	return is_target(slot, start, end) ||
+	       ((slot->op == FL_OP_UNMAP || is_replacing(slot) || slot->op == FL_OP_REMAP) &&
+		   start >= slot->upto &&
+		   is_within(start, end, slot->argument[0], slot->argument[1]));
+}
+
+static bool is_removing(const struct fl_slot *slot, uint64_t start, uint64_t end)
+{
+	return slot->op == FL_OP_REMOVE && start >= slot->upto &&
+	       is_within(start, end, slot->argument[0], slot->argument[1]);
+}
+
+static bool is_moving(const struct fl_slot *slot, uint64_t start, uint64_t end)
+{
+	(void)end;
+	return slot->op == FL_OP_REMAP && slot->argument[0] == start && !slot->moved;
+}
+
+/* Where it is, for elsewhere what grows is told by the move. */
+static bool is_growth(const struct fl_slot *slot, uint64_t start, uint64_t end)
+{
+	uint64_t old_size = whole_pages(slot->argument[1]);
+
+	return slot->op == FL_OP_REMAP && slot->argument[3] > old_size &&
+	       is_within(start, end, slot->argument[0] + old_size, slot->argument[3] - old_size);
+}
+
+bool request_is_replacing(const struct process *p, uint64_t start, uint64_t end)
+{
+	struct fl_slot *slot = explain(p, is_unmapping, start, end);
+
+	if (!slot)
+		return false;
+	if (is_target(slot, start, end)) {
+		slot->target_upto = end;
+		return true;
+	}
+	slot->upto = end;
+	return is_replacing(slot);
+}
+
+bool request_is_lazy(const struct process *p, uint64_t start, uint64_t end)
+{
+	struct fl_slot *slot = explain(p, is_removing, start, end);
+
+	if (!slot)
+		return false;
+	slot->upto = end;
+	return slot->argument[2];
+}
+
+const struct fl_slot *request_moving(const struct process *p, uint64_t from)
+{
+	struct fl_slot *slot = explain(p, is_moving, from, from);
+
+	if (slot)
+		slot->moved = 1;
+	return slot;
+}
+
+bool request_grows(struct service *s, struct process *p, uint64_t address, uint64_t ts)
+{
+	const struct fl_slot *slot = explain(p, is_growth, address, address + 1);
+	uint64_t old_end;
+
+	if (!slot)
+		return false;
+	old_end = slot->argument[0] + whole_pages(slot->argument[1]);
+	do_grow(s, p, slot, slot->argument[0], old_end,
+	    slot->argument[0] + whole_pages(slot->argument[3]) - old_end, ts);
+	return interval_find(&p->regions, address) != NULL;
+}
+
+void request_left_behind(
+    struct service *s, struct process *p, const struct fl_slot *moving, uint64_t to, uint64_t ts)
+{
+	if (moving->argument[4] & MREMAP_DONTUNMAP_)
+		do_grow(
+		    s, p, moving, to, moving->argument[0], whole_pages(moving->argument[1]), ts);
+}
+
+bool request_is_mapping(const struct process *p, int32_t tid)
 {
 	for (uint32_t i = 0; p->shared && i < FL_SLOTS; i++) {
 		const struct fl_slot *slot = &p->shared->area->slots[i];
+		uint32_t state = __atomic_load_n(&slot->state, __ATOMIC_ACQUIRE);
 
-		if (__atomic_load_n(&slot->state, __ATOMIC_ACQUIRE) == FL_SLOT_ANNOUNCED &&
-		    slot->op == FL_OP_REPLACE && slot->process == p->number &&
-		    slot->argument[0] <= start &&
-		    start + size <= slot->argument[0] + slot->argument[1] + PAGE_BYTES)
+		if ((state == FL_SLOT_ANNOUNCED || state == FL_SLOT_READY) &&
+		    slot->op == FL_OP_MAP && slot->process == p->number &&
+		    (slot->tid == tid || !slot->tid))
 			return true;
 	}
 	return false;

@@ -64,11 +64,16 @@ static void take(struct service *s, struct process *p, struct fl_record *record,
 	case FL_RECORD_UNMAP:
 		region_cut(s, p, record->address, record->bytes, REGION_END_UNMAP, record->ts);
 		break;
+	case FL_RECORD_REPLACE:
+		region_cut(s, p, record->address, record->bytes, REGION_END_REPLACE, record->ts);
+		break;
 	case FL_RECORD_MOVES:
 		region_park(s, p, record->address, record->bytes, record->tid);
 		break;
 	case FL_RECORD_REMOVE:
-		process_tell_remove(s, p, record->tid, record->address, record->bytes, record->ts);
+	case FL_RECORD_FREE:
+		process_tell_remove(s, p, record->tid, record->address, record->bytes,
+		    record->kind == FL_RECORD_FREE, record->ts);
 		break;
 	case FL_RECORD_FREED:
 		request_freed(s, p, record->tid, record->address, record->ts);

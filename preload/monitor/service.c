@@ -8,8 +8,6 @@
 #include "control.h"
 
 #include "../launch.h"
-#include "maps.h"
-
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
@@ -30,7 +28,6 @@
 #define SPIN_TURNS    8	      /* faults of one process before others are looked at */
 #define RING_MS	      2
 #define TICK_MS	      100	  /* the safety net and whatever has a time */
-#define LATE_NS	      50000000u	  /* a hook reports its mapping within this */
 #define LINGER_NS     50000000u	  /* a child may be between exec and hello */
 #define PROMISE_NS    2000000000u /* a child that was said to be forked has not said hello */
 
@@ -156,17 +153,7 @@ static void on_mapped(
 		p->space->stale = true;
 	if (s->control.waiting || mapping->file || (mapping->flags & (MAP_GROWSDOWN | MAP_SHARED)))
 		return;
-	if (p->late_count == p->late_room) {
-		size_t room = p->late_room ? p->late_room * 2 : 16;
-		struct late_mapping *grown = realloc(p->late, room * sizeof(*grown));
-
-		if (!grown)
-			return;
-		p->late = grown;
-		p->late_room = room;
-	}
-	p->late[p->late_count++] =
-	    (struct late_mapping){.mapping = *mapping, .due_ns = ts + LATE_NS, .tid = tid};
+	late_expect(s, p, mapping, tid, ts);
 }
 
 static void on_lost(void *context, uint64_t records)
@@ -186,6 +173,7 @@ static void handle_event(
     struct service *s, struct process *p, const struct uffd_msg *m, uint64_t ts)
 {
 	uint64_t start, end;
+	const struct fl_slot *moving;
 
 	switch (m->event) {
 	case UFFD_EVENT_FORK:
@@ -195,16 +183,23 @@ static void handle_event(
 		}
 		break;
 	case UFFD_EVENT_REMAP:
-		pending_forget(p, m->arg.remap.from, m->arg.remap.from + m->arg.remap.len);
-		region_move(s, p, m->arg.remap.from, m->arg.remap.to, m->arg.remap.len, ts);
+		start = m->arg.remap.from;
+		moving = request_moving(p, start);
+		pending_forget(p, start, start + m->arg.remap.len);
+		end = start + m->arg.remap.len;
+		if (moving && moving->argument[3] < end - start) /* the rest is unmapped */
+			end = start + moving->argument[3];
+		region_move(
+		    s, p, start, m->arg.remap.to, end - start, moving ? moving->tid : 0, ts);
+		if (moving)
+			request_left_behind(s, p, moving, m->arg.remap.to, ts);
 		break;
 	case UFFD_EVENT_UNMAP:
 		start = m->arg.remove.start;
 		end = m->arg.remove.end;
 		pending_forget(p, start, end);
 		region_unmapped(s, p, start, end - start,
-		    request_is_replacing(p, start, end - start) ? REGION_END_REPLACE
-								: REGION_END_UNMAP,
+		    request_is_replacing(p, start, end) ? REGION_END_REPLACE : REGION_END_UNMAP,
 		    ts);
 		break;
 	case UFFD_EVENT_REMOVE:
@@ -213,7 +208,8 @@ static void handle_event(
 		if (start < p->doorbell_end && end > p->doorbell)
 			break;
 		pending_forget(p, start, end);
-		process_tell_remove(s, p, 0, start, end - start, ts);
+		process_tell_remove(
+		    s, p, 0, start, end - start, request_is_lazy(p, start, end), ts);
 		break;
 	default:
 		break;
@@ -236,6 +232,8 @@ static bool serve_process(struct service *s, struct process *p)
 	region_protect_rest(p);
 	if (p->pending_count)
 		pending_retry(s, p);
+	if (p->shared)
+		request_free_left(p->shared);
 	ts = service_now();
 	got = read(p->uffd, messages, sizeof(messages));
 	if (got <= 0)
@@ -335,77 +333,6 @@ static bool spin(struct service *s, struct process *p, uint64_t *pause_until)
 
 /* ---- what has a time ---- */
 
-/* A thread's stack is where its stack pointer was at a fault. */
-static bool is_stack(struct service *s, const struct process *p, uint64_t start, uint64_t size)
-{
-	for (uint32_t i = 0; i < THREAD_BUCKETS; i++)
-		for (const struct thread *t = s->threads[i]; t; t = t->next)
-			if (t->pid == p->pid && t->sample.registers.r[ARCH_SP] - start < size)
-				return true;
-	return false;
-}
-
-/*
- * Registers what is left of a mapping. malloc gives most of what it reserves for an arena back at
- * once, and before it was registered no event tells that; what is mapped there later has its own
- * report, and must not be taken for known.
- */
-static void cover_what_is_left(struct service *s, struct process *p,
-    const struct maps_ranges *mapped, const struct perf_mapping *m,
-    const struct region_origin *origin)
-{
-	uint64_t end = m->start + m->size;
-
-	for (size_t i = maps_ranges_find(mapped, m->start);
-	     i < mapped->count && mapped->ranges[i].start < end; i++) {
-		uint64_t from = mapped->ranges[i].start, to = mapped->ranges[i].end;
-
-		from = from > m->start ? from : m->start;
-		region_cover(s, p, from, (to < end ? to : end) - from, origin);
-	}
-}
-
-static bool is_late(const struct process *p, uint64_t now)
-{
-	for (size_t i = 0; i < p->late_count; i++)
-		if (p->late[i].due_ns <= now)
-			return true;
-	return false;
-}
-
-/* Mappings that no hook reported: libc's own, raw system calls, thread stacks. */
-static void register_late(struct service *s, struct process *p, uint64_t now)
-{
-	struct maps_ranges mapped;
-	size_t kept = 0;
-
-	if (!is_late(p, now) || pending_event_is_due(p, p->doorbell_end - PAGE_BYTES))
-		return;
-	maps_anonymous(p->pid, &mapped);
-	for (size_t i = 0; i < p->late_count; i++) {
-		const struct late_mapping *late = &p->late[i];
-		const struct perf_mapping *m = &late->mapping;
-		struct region_origin origin = {.source = FL_SOURCE_LATE,
-		    .tid = thread_tid(s, p->pid, late->tid),
-		    .prot = (int)m->prot,
-		    .flags = -1,
-		    .ts = now,
-		    .catch_up = true};
-
-		if (late->due_ns > now) {
-			p->late[kept++] = *late;
-			continue;
-		}
-		if (m->heap)
-			origin.source = FL_SOURCE_BRK;
-		else if (is_stack(s, p, m->start, m->size))
-			origin.source = FL_SOURCE_STACK;
-		cover_what_is_left(s, p, &mapped, m, &origin);
-	}
-	maps_ranges_free(&mapped);
-	p->late_count = kept;
-}
-
 static void tick(struct service *s, uint64_t now)
 {
 	uint64_t rescued;
@@ -419,7 +346,7 @@ static void tick(struct service *s, uint64_t now)
 		if (p->shared)
 			request_drain_cells(s, p->shared);
 		ring_drain(s, p);
-		register_late(s, p, now);
+		late_register(s, p, now);
 	}
 	capture_let_go(s);
 	process_look_for_memory(s);

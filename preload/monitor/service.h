@@ -34,6 +34,7 @@ struct shared_area {
 	struct fl_area *area;
 	uint32_t references;
 	uint32_t full;		/* fl_area.full that was reported */
+	uint64_t left;		/* fl_area.left at the last look */
 	uint64_t ring_position; /* records before it were taken */
 	uint64_t ring_hopeless; /* one that was waited for in vain */
 };
@@ -42,7 +43,7 @@ struct shared_area {
 struct late_mapping {
 	struct perf_mapping mapping;
 	uint64_t due_ns;
-	int32_t tid;
+	int32_t tid; /* as perf calls it */
 };
 
 /* Faults that were read but could not be served yet (EAGAIN: an event comes first). */
@@ -51,7 +52,7 @@ struct pending_fault {
 	int32_t tid;
 };
 
-/* A piece of a region that a thread is moving: --mode=sigbus. */
+/* A piece of a region that a thread is moving, of which no event tells. */
 struct parked {
 	struct interval piece;
 	int32_t tid;
@@ -77,6 +78,7 @@ struct process {
 	uint32_t doorbell_half; /* that was rung last, 2: beyond; kept when quiet */
 	bool quiet;		/* its shim makes no system calls: FL_OP_QUIET */
 	bool confirmed;		/* it has told itself which process it is */
+	bool locks_future;	/* the kernel fills new mappings: mlockall */
 	int32_t last_task;	/* the thread that faulted last, as the monitor sees it */
 	bool leader_ended;	/* its main thread has, but not the process */
 	int uffd, pidfd;
@@ -93,9 +95,11 @@ struct process {
 	struct shared_area *shared;
 	struct space *space;
 	struct interval_map regions;	 /* detail: enum region_detail bits */
+	struct interval_map pieces;	 /* of regions that are in several: region_change.c */
 	struct interval_map foreign;	 /* given to a userfaultfd of the program's own */
 	struct interval_map allocations; /* base: when, in nanoseconds */
 	struct interval_map unprotected; /* --mode=write: to be protected after an event */
+	struct interval_map lifted;	 /* --mode=write: to be protected after a move */
 	struct late_mapping *late;
 	size_t late_count, late_room;
 	struct parked *parked;
@@ -238,8 +242,9 @@ void process_reset(
 void process_tell_module(void *context, pid_t pid, const struct space_module *module);
 
 void process_tell(struct service *s, struct process *p, enum process_event event, uint64_t ts);
-void process_tell_remove(
-    struct service *s, struct process *p, int32_t tid, uint64_t start, uint64_t size, uint64_t ts);
+/* `lazy`: the kernel takes the pages when it needs them. */
+void process_tell_remove(struct service *s, struct process *p, int32_t tid, uint64_t start,
+    uint64_t size, bool lazy, uint64_t ts);
 /* Ends every registration but what --mode=sigbus left with the program; wakes its threads. */
 void process_close_uffds(struct process *p);
 void process_exited(struct service *s, struct process *p, uint64_t ts);
@@ -355,9 +360,12 @@ bool region_protect_rest(struct process *p);
 /* Registers the pieces of [start, end) anew, and forgets those that the process does not have. */
 void region_register_again(struct service *s, struct process *p, uint64_t start, uint64_t end);
 
+/* --mode=write: what is there in the range is protected, now or when an event was read. */
+void region_protect(struct service *s, struct process *p, uint64_t start, uint64_t end);
+
 /* A forked child begins with its parent's regions and allocations. */
 void region_inherit(struct service *s, struct process *p, const struct interval_map *regions,
-    const struct interval_map *allocations);
+    const struct interval_map *pieces, const struct interval_map *allocations);
 
 enum region_mapped {
 	REGION_MAPPED_BSS,     /* of modules */
@@ -369,21 +377,26 @@ enum region_mapped {
 void region_add_mapped(struct service *s, struct process *p, enum region_mapped which,
     const struct region_origin *origin);
 
-/*
- * Registers the mapping that holds `address`, as /proc/PID/maps describes it; of one that is found
- * late only what is in no region yet.
- */
+/* Registers what is in no region yet of the mapping that holds `address`. */
 void region_look_up(
     struct service *s, struct process *p, uint64_t address, const struct region_origin *origin);
 
 /* ---- region_change.c ---- */
 
 /*
- * --mode=sigbus: memory that thread `tid` is about to move is taken out of the books, for others
- * may be given its place before the thread can tell; and then it comes back at its new place, where
- * the kernel has forgotten the registration. What is over `to_size` has ended.
+ * Memory that thread `tid` is about to move, of which no event will tell (--mode=sigbus, or
+ * region_lift), is taken out of the books, for others may be given its place before the thread can
+ * tell; and then it comes back at its new place, where the kernel has forgotten the registration.
+ * What is over `to_size` has ended.
  */
 void region_park(struct service *s, struct process *p, uint64_t start, uint64_t size, int32_t tid);
+/* The same, and it is not registered any more. */
+void region_lift(struct service *s, struct process *p, uint64_t start, uint64_t size, int32_t tid);
+/*
+ * What is moved beside other memory may become one mapping with it, and then all of that is
+ * registered no more (userfaultfd_reset_ctx of fs/userfaultfd.c): registers it again.
+ */
+void region_register_around(struct service *s, struct process *p, uint64_t start, uint64_t end);
 void region_unpark(struct service *s, struct process *p, uint64_t from, uint64_t from_size,
     uint64_t to, uint64_t to_size, int32_t tid, uint64_t ts);
 
@@ -392,10 +405,23 @@ void region_unmapped(struct service *s, struct process *p, uint64_t start, uint6
     enum region_end_reason reason, uint64_t ts);
 void region_cut(struct service *s, struct process *p, uint64_t start, uint64_t size,
     enum region_end_reason reason, uint64_t ts);
-void region_move(
-    struct service *s, struct process *p, uint64_t from, uint64_t to, uint64_t size, uint64_t ts);
+/* EVENT_REMAP. `tid`: who has moved it, or 0. */
+void region_move(struct service *s, struct process *p, uint64_t from, uint64_t to, uint64_t size,
+    int32_t tid, uint64_t ts);
+/* A piece of region `id` is in the books no more. False when it was the last. */
+bool region_drop_piece(struct process *p, uint64_t id);
+
 void region_end_all(
     struct service *s, struct process *p, enum region_end_reason reason, uint64_t ts);
+
+/* ---- late.c ---- */
+
+/* A mapping that thread `task` has made, as perf tells: a hook may still report it. */
+void late_expect(struct service *s, struct process *p, const struct perf_mapping *mapping,
+    int32_t task, uint64_t ts);
+
+/* Registers those that no hook has reported. */
+void late_register(struct service *s, struct process *p, uint64_t now);
 
 /* ---- fault.c ---- */
 
@@ -464,8 +490,30 @@ void request_freed(
     struct service *s, struct process *p, int32_t tid, uint64_t address, uint64_t ts);
 void request_drain_cells(struct service *s, struct shared_area *shared);
 
-/* True when the shim said that it replaces this range itself. */
-bool request_is_replacing(const struct process *p, uint64_t start, uint64_t size);
+/* Before a userfaultfd is read: what explained events that were read before does no more. */
+void request_free_left(struct shared_area *shared);
+
+/* What a shim has said of an event, once for each: something else is mapped there. */
+bool request_is_replacing(const struct process *p, uint64_t start, uint64_t end);
+
+/* The kernel takes the pages when it wants. */
+bool request_is_lazy(const struct process *p, uint64_t start, uint64_t end);
+
+/* Whether the thread has told that it maps memory, and has not been answered yet. */
+bool request_is_mapping(const struct process *p, int32_t tid);
+
+/* The mremap that moves what begins at `from`; NULL: nobody has said anything. */
+const struct fl_slot *request_moving(const struct process *p, uint64_t from);
+
+/*
+ * A touch of memory by which a mapping grows just now, of which the shim has said so: it becomes a
+ * region. False when it is none.
+ */
+bool request_grows(struct service *s, struct process *p, uint64_t address, uint64_t ts);
+
+/* Memory that mremap has left behind, mapped and empty, becomes a region. */
+void request_left_behind(
+    struct service *s, struct process *p, const struct fl_slot *moving, uint64_t to, uint64_t ts);
 
 /* Takes the registers that the handler of --capture=signal left for `tid` at signal number `order`;
    what it left at earlier ones is of faults that were served without waiting for it. */
@@ -536,9 +584,15 @@ int remote_guard_start(void);
 /* Faults that it served, without a line, since the last call. */
 uint64_t remote_rescues(void);
 
-/* Pages of [start, end) that are present, in order; `zero`: the page is the shared zero page. */
+/* What a page is, beside present: any of these bits. */
+enum remote_page {
+	REMOTE_ZERO = 1,      /* the shared page of zeros */
+	REMOTE_PROTECTED = 2, /* --mode=write: not written yet */
+};
+
+/* Pages of [start, end) that are present, in order. */
 int remote_present(struct process *p, uint64_t start, uint64_t end,
-    void (*take)(void *context, uint64_t page, bool zero), void *context);
+    void (*take)(void *context, uint64_t page, enum remote_page kind), void *context);
 
 /* ---- service.c ---- */
 

@@ -447,28 +447,39 @@ __attribute__((used)) static void path(const char *start, size_t size)
 	void answer_##name(void)                                                                   \
 	{                                                                                          \
 		REAL_FORWARD(                                                                      \
-		    "movq %%" pointer ", %%rdi\n\tmovq $%c1, %%rsi\n\t", before, name, size);      \
+		    "movq %%" pointer ", %%rdi\n\tmovq $%c1, %%rsi\n\t", before, "", name, size);  \
 	}
 REAL_ANSWERS(ANSWER)
 
-/* Nobody knows which arguments of this one point to memory: what they point to, if it is mapped. */
-__attribute__((used)) static void arguments(long number, long a, long b, long c, long d, long e)
+/* True when the first argument says which memory is meant, and nothing of it is used. */
+static bool names_memory(long number)
+{
+	return number == SYS_mprotect || number == SYS_pkey_mprotect || number == SYS_mincore ||
+	       number == SYS_msync || number == SYS_mbind || number == SYS_remap_file_pages;
+}
+
+/*
+ * Nobody knows which arguments of this one point to memory: what they point to, if it is mapped.
+ * The result is the function to be called instead, or NULL.
+ */
+__attribute__((used)) static void *arguments(long number, long a, long b, long c, long d, long e)
 {
 	const long all[] = {a, b, c, d, e};
+	void *instead = shim_mapping_call(number);
 
-	if (!real_ready())
-		return;
+	if (instead || !real_ready())
+		return instead;
 	if ((number == SYS_prctl && a == PR_SET_SECCOMP) ||
 	    (number == SYS_seccomp && a != SECCOMP_GET_ACTION_AVAIL &&
 		a != SECCOMP_GET_NOTIF_SIZES))
 		shim_become_quiet();
 	if (number == SYS_futex)
 		futex_words(a, b, e);
-	if (!shim_is_user_mode())
-		return;
-	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+	for (size_t i = names_memory(number);
+	     i < sizeof(all) / sizeof(all[0]) && shim_is_user_mode(); i++)
 		if (all[i] > NO_POINTER)
 			shim_buffer((void *)all[i], POINTED_BYTES, FL_TOUCH_EITHER);
+	return NULL;
 }
 
 __attribute__((used)) static void before_prctl(long option)
@@ -480,13 +491,13 @@ __attribute__((used)) static void before_prctl(long option)
 EXPORT __attribute__((naked)) void any_prctl(void) __asm__("prctl");
 void any_prctl(void)
 {
-	REAL_FORWARD("", before_prctl, prctl, 0);
+	REAL_FORWARD("", before_prctl, "", prctl, 0);
 }
 
 EXPORT __attribute__((naked)) void any_call(void) __asm__("syscall");
 void any_call(void)
 {
-	REAL_FORWARD("", arguments, syscall, 0);
+	REAL_FORWARD("", arguments, REAL_INSTEAD, syscall, 0);
 }
 
 EXPORT int stat(const char *path, struct stat *to)

@@ -23,7 +23,7 @@ static void captured(int number, siginfo_t *info, void *context)
 		shim_action_pass(number, info, context);
 		return;
 	}
-	slot = shim_announce(FL_OP_CAPTURED, order, 0);
+	slot = shim_announce(FL_OP_CAPTURED, (uint64_t[8]){order});
 	if (!slot)
 		return;
 	slot->registers = (struct fl_registers){.ip = (uint64_t)g[REG_RIP],

@@ -170,15 +170,17 @@ static void slots_reclaim(void)
 	}
 }
 
+/* What was left may explain an event that the monitor has read, and not handled yet: only when
+   there is no other. */
 static struct fl_slot *slot_claim(void)
 {
 	struct fl_slot *slots = shim_channel.area->slots;
 	int32_t tid = shim_thread_id();
 	uint32_t first = (uint32_t)tid;
 
-	for (uint32_t i = 0; i < FL_SLOTS; i++) {
+	for (uint32_t i = 0; i < 2 * FL_SLOTS; i++) {
 		struct fl_slot *slot = &slots[(first + i) % FL_SLOTS];
-		uint32_t expected = FL_SLOT_FREE;
+		uint32_t expected = i < FL_SLOTS ? FL_SLOT_FREE : FL_SLOT_LEFT;
 
 		if (__atomic_compare_exchange_n(&slot->state, &expected, FL_SLOT_CLAIMED, false,
 			__ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
@@ -197,10 +199,34 @@ static void slot_release(struct fl_slot *slot)
 	__atomic_store_n(&slot->state, FL_SLOT_FREE, __ATOMIC_RELEASE);
 }
 
+static void slot_fill(struct fl_slot *slot, enum fl_op op, const uint64_t argument[8])
+{
+	slot->op = op;
+	for (int i = 0; i < 8; i++)
+		slot->argument[i] = argument ? argument[i] : 0;
+	SYS_REGISTERS(&slot->registers);
+}
+
+static int64_t slot_request(struct fl_slot *slot, enum fl_op op, const uint64_t argument[8])
+{
+	int64_t result;
+
+	if (shim_is_quiet()) /* it need not be what the kernel calls it: in a child of vfork */
+		slot->tid = 0;
+	slot_fill(slot, op, argument);
+	if (op == FL_OP_FORKED)
+		shim_channel.state->shown.slot = (uint32_t)(slot - shim_channel.area->slots) + 1;
+	__atomic_store_n(&slot->state, FL_SLOT_READY, __ATOMIC_RELEASE);
+	result = doorbell_ring(slot);
+	if (result == 0)
+		result = slot->result;
+	slot_release(slot);
+	return result;
+}
+
 static int64_t request(enum fl_op op, const uint64_t argument[8])
 {
 	struct fl_slot *slot;
-	int64_t result;
 	long waited_ns = 0, nap_ns = SLOT_NAP_NS;
 
 	/* More threads ask at once than there are slots: each is answered within microseconds,
@@ -223,20 +249,7 @@ static int64_t request(enum fl_op op, const uint64_t argument[8])
 		if (nap_ns < SLOT_NAP_MAX_NS)
 			nap_ns *= 2;
 	}
-	slot->op = op;
-	if (shim_is_quiet()) /* it need not be what the kernel calls it: in a child of vfork */
-		slot->tid = 0;
-	for (int i = 0; i < 8; i++)
-		slot->argument[i] = argument ? argument[i] : 0;
-	SYS_REGISTERS(&slot->registers);
-	if (op == FL_OP_FORKED)
-		shim_channel.state->shown.slot = (uint32_t)(slot - shim_channel.area->slots) + 1;
-	__atomic_store_n(&slot->state, FL_SLOT_READY, __ATOMIC_RELEASE);
-	result = doorbell_ring(slot);
-	if (result == 0)
-		result = slot->result;
-	slot_release(slot);
-	return result;
+	return slot_request(slot, op, argument);
 }
 
 /* The handler's descriptor, unless the program has closed it and has another file there now. */
@@ -283,33 +296,42 @@ static void detach(void)
 		release_memory_uffd();
 }
 
-int64_t shim_request(enum fl_op op, const uint64_t argument[8])
+static int64_t checked(int64_t result)
 {
-	int64_t result = request(op, argument);
-
 	if (result == -ENOTCONN)
 		detach();
 	return result;
 }
 
-struct fl_slot *shim_announce(enum fl_op op, uint64_t address, uint64_t size)
+int64_t shim_request(enum fl_op op, const uint64_t argument[8])
+{
+	return checked(request(op, argument));
+}
+
+int64_t shim_request_announced(struct fl_slot *slot, enum fl_op op, const uint64_t argument[8])
+{
+	return checked(slot ? slot_request(slot, op, argument) : request(op, argument));
+}
+
+struct fl_slot *shim_announce(enum fl_op op, const uint64_t argument[8])
 {
 	struct fl_slot *slot = slot_claim();
 
 	if (!slot)
 		return NULL;
-	slot->op = op;
-	slot->argument[0] = address;
-	slot->argument[1] = size;
-	SYS_REGISTERS(&slot->registers);
+	slot_fill(slot, op, argument);
+	slot->moved = 0;
+	slot->upto = slot->target_upto = 0;
 	__atomic_store_n(&slot->state, FL_SLOT_ANNOUNCED, __ATOMIC_RELEASE);
 	return slot;
 }
 
 void shim_withdraw(struct fl_slot *slot)
 {
-	if (slot)
-		slot_release(slot);
+	if (!slot)
+		return;
+	__atomic_store_n(&slot->state, FL_SLOT_LEFT, __ATOMIC_RELEASE);
+	__atomic_fetch_add(&shim_channel.area->left, 1, __ATOMIC_RELEASE);
 }
 
 /* The page that tells a forked child from its parent. */

@@ -390,11 +390,11 @@ __attribute__((used)) static void clone_stack(int (*function)(void *), const cha
 EXPORT __attribute__((naked)) void makecontext(
     UNUSED ucontext_t *context, UNUSED void (*function)(void), UNUSED int count, ...)
 {
-	REAL_FORWARD("", context_made, makecontext, 0);
+	REAL_FORWARD("", context_made, "", makecontext, 0);
 }
 
 EXPORT __attribute__((naked)) int clone(UNUSED int (*function)(void *), UNUSED void *stack,
     UNUSED int flags, UNUSED void *argument, ...)
 {
-	REAL_FORWARD("", clone_stack, clone, 0);
+	REAL_FORWARD("", clone_stack, "", clone, 0);
 }

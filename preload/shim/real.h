@@ -49,6 +49,8 @@ struct statx;
 	X(int, munmap, (void *, size_t))                                                           \
 	X(void *, mremap, (void *, size_t, size_t, int, ...))                                      \
 	X(int, madvise, (void *, size_t, int))                                                     \
+	X(int, mlockall, (int))                                                                    \
+	X(int, munlockall, (void))                                                                 \
 	X(void *, shmat, (int, const void *, int))                                                 \
 	X(int, shmdt, (const void *))                                                              \
 	X(int, brk, (void *))                                                                      \
@@ -184,17 +186,26 @@ static inline bool real_ready(void)
 	return __atomic_load_n(&real_state, __ATOMIC_ACQUIRE) == REAL_RESOLVED;
 }
 
+/* Goes to the function that `first` has returned, if any, which takes every argument but the first.
+ */
+#define REAL_INSTEAD                                                                               \
+	"testq %%r11, %%r11\n\tje 1f\n\t"                                                          \
+	"movq %%rsi, %%rdi\n\tmovq %%rdx, %%rsi\n\tmovq %%rcx, %%rdx\n\tmovq %%r8, %%rcx\n\t"      \
+	"movq %%r9, %%r8\n\tmovq 8(%%rsp), %%r9\n\tjmp *%%r11\n1:\t"
+
 /*
  * The body of a naked function: calls `first`, then goes to the real `name`, which finds every
  * argument, of whatever number, in the registers and on the stack as they came. `set` moves what
- * `first` needs into place. On entry the stack is 8 bytes from being aligned for a call.
+ * `first` needs into place; `instead` is "" or REAL_INSTEAD. On entry the stack is 8 bytes from
+ * being aligned for a call.
  */
-#define REAL_FORWARD(set, first, name, constant)                                                   \
+#define REAL_FORWARD(set, first, instead, name, constant)                                          \
 	__asm__("pushq %%rdi\n\tpushq %%rsi\n\tpushq %%rdx\n\tpushq %%rcx\n\t"                     \
 		"pushq %%r8\n\tpushq %%r9\n\tpushq %%rax\n\t.cfi_adjust_cfa_offset 56\n\t" set     \
-		"call " #first "\n\t"                                                              \
+		"call " #first "\n\tmovq %%rax, %%r11\n\t"                                         \
 		"popq %%rax\n\tpopq %%r9\n\tpopq %%r8\n\tpopq %%rcx\n\tpopq %%rdx\n\t"             \
-		"popq %%rsi\n\tpopq %%rdi\n\t.cfi_adjust_cfa_offset -56\n\tjmp *real+%c0(%%rip)"   \
+		"popq %%rsi\n\tpopq %%rdi\n\t.cfi_adjust_cfa_offset -56\n\t" instead               \
+		"jmp *real+%c0(%%rip)"                                                             \
 		:                                                                                  \
 		: "i"(offsetof(struct shim_real, name)), "i"(constant))
 

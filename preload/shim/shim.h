@@ -97,9 +97,13 @@ static inline bool shim_traced(void)
    took others for so long that this one found no room. */
 int64_t shim_request(enum fl_op op, const uint64_t argument[8]);
 
-/* Claims a slot that explains what the thread is about to do; NULL when none is free. */
-struct fl_slot *shim_announce(enum fl_op op, uint64_t address, uint64_t size);
+/*
+ * Claims a slot that explains what the thread is about to do; NULL when none is free. After that it
+ * is either withdrawn, or its request is sent: the same with other arguments.
+ */
+struct fl_slot *shim_announce(enum fl_op op, const uint64_t argument[8]);
 void shim_withdraw(struct fl_slot *slot);
+int64_t shim_request_announced(struct fl_slot *slot, enum fl_op op, const uint64_t argument[8]);
 
 /* ---- tell.c: what needs no answer ---- */
 
@@ -126,6 +130,19 @@ static inline bool shim_tells_itself(void)
 
 /* Says that memory goes, where the kernel does not: --mode=sigbus. */
 void shim_memory_goes(enum fl_record_kind kind, uint64_t address, uint64_t size);
+
+/*
+ * The same around the system call by which it goes, or does not: what others do after the call
+ * comes after its record. No signal is handled in between, and nothing may be asked for.
+ */
+struct shim_going {
+	bool begun, held; /* held: signals */
+	struct fl_record *record;
+	uint64_t size, before; /* before: the mask of signals */
+};
+void shim_goes_begin(
+    struct shim_going *going, enum fl_record_kind kind, uint64_t address, uint64_t size);
+void shim_goes_end(struct shim_going *going, bool gone);
 
 /* ---- stack.c: the calling thread's stack, from `sp` upwards ---- */
 
@@ -182,6 +199,10 @@ bool shim_is_sigbus(void);
  * wait for pages (fl_area.user_mode): has those served that are missing. `touch`: FL_TOUCH_ bits.
  */
 void shim_buffer(const void *start, size_t size, unsigned touch);
+
+/* mappings.c: the function that does what this system call does, and tells of it; or NULL. It takes
+   the same arguments, and returns long. */
+void *shim_mapping_call(long number);
 
 /* True when the kernel must find every page of a buffer there. */
 static inline bool shim_is_user_mode(void)

@@ -123,23 +123,57 @@ static void release_signals(bool held, const uint64_t *before)
 		SYS4(SYS_rt_sigprocmask, SIG_SETMASK, before, NULL, sizeof(*before));
 }
 
+static void record_begin(
+    struct shim_going *going, enum fl_record_kind kind, uint64_t address, uint64_t size)
+{
+	going->size = size;
+	going->held = hold_signals(&going->before);
+	going->record = shim_record_claim(kind, 0);
+	if (going->record)
+		going->record->address = address;
+}
+
+static void record_end(struct shim_going *going)
+{
+	if (going->record)
+		shim_record_publish(going->record, going->size);
+	release_signals(going->held, &going->before);
+}
+
 static void record_event(enum fl_record_kind kind, uint64_t address, uint64_t bytes)
 {
-	uint64_t before;
-	bool held = hold_signals(&before);
-	struct fl_record *record = shim_record_claim(kind, 0);
+	struct shim_going going;
 
-	if (record) {
-		record->address = address;
-		shim_record_publish(record, bytes);
-	}
-	release_signals(held, &before);
+	record_begin(&going, kind, address, bytes);
+	record_end(&going);
+}
+
+static uint64_t whole_pages(uint64_t size)
+{
+	return (size + PAGE_BYTES - 1) & ~(uint64_t)(PAGE_BYTES - 1);
 }
 
 void shim_memory_goes(enum fl_record_kind kind, uint64_t address, uint64_t size)
 {
 	if (shim_channel.area->sigbus && address % PAGE_BYTES == 0 && size)
-		record_event(kind, address, (size + PAGE_BYTES - 1) & ~(uint64_t)(PAGE_BYTES - 1));
+		record_event(kind, address, whole_pages(size));
+}
+
+void shim_goes_begin(
+    struct shim_going *going, enum fl_record_kind kind, uint64_t address, uint64_t size)
+{
+	going->begun = shim_tells_itself();
+	if (going->begun)
+		record_begin(going, kind, address, whole_pages(size));
+}
+
+void shim_goes_end(struct shim_going *going, bool gone)
+{
+	if (!going->begun)
+		return;
+	if (going->record && !gone)
+		going->record->kind = FL_RECORD_PAD;
+	record_end(going);
 }
 
 /* ---- cells ---- */

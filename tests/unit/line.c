@@ -307,6 +307,10 @@ static void moves(void)
 	removed->size = UINT64_MAX;
 	check_line("{\"type\":\"remove\",\"ts\":8,\"pid\":1,\"tid\":2,\"start\":\"0x3000\","
 		   "\"size\":9223372036854775807}");
+	removed->size = 4096;
+	removed->lazy = 1;
+	check_line("{\"type\":\"remove\",\"ts\":8,\"pid\":1,\"tid\":2,\"start\":\"0x3000\","
+		   "\"size\":4096,\"lazy\":true}");
 }
 
 static void allocations(void)
