@@ -61,7 +61,7 @@ static void do_map(struct service *s, struct process *p, const struct fl_slot *s
 		if (strncmp(path, "/memfd:", 7) == 0)
 			origin.source = FL_SOURCE_MEMFD;
 	}
-	if ((flags & MAP_ANONYMOUS) && (flags & MAP_HUGETLB)) {
+	if (flags != -1 && (flags & MAP_ANONYMOUS) && (flags & MAP_HUGETLB)) {
 		unsigned shift = (unsigned)flags >> HUGE_SHIFT & HUGE_MASK;
 
 		origin.page_size = shift ? 1u << shift : HUGE_USUAL;
