@@ -36,7 +36,7 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 PACKAGES := gcc g++ libc6-dev pkg-config libunwind-dev libjansson-dev libelf-dev libdw-dev \
 	libzstd-dev libprotobuf-c-dev protobuf-c-compiler zlib1g-dev node-d3
 # What the tests are written with, and the programs that they trace.
-PACKAGES_CHECK := bats jq zstd binutils procps strace mandoc python3 \
+PACKAGES_CHECK := bats jq zstd binutils procps strace mandoc python3 clang libdebuginfod1 rustc \
 	default-jdk-headless gdb git libjemalloc2 libmimalloc2.0 libtcmalloc-minimal4 make \
 	memcached nginx nodejs openssl perl postgresql redis-server redis-tools sqlite3 stress-ng \
 	wrk xz-utils \
@@ -123,9 +123,9 @@ library_cflags = $(eval library_cflags := $(shell $(PKG_CONFIG) --cflags $(all_p
 monitor_packages := libunwind-generic jansson libdw libelf libzstd
 analyzer_packages := jansson libdw libelf libprotobuf-c libzstd zlib
 all_packages = $(sort $(monitor_packages) $(analyzer_packages))
-# libstdc++ is for __cxa_demangle.
+# libstdc++ is for its demangler; see analyzer/demangle.c.
 monitor_libs = $(call libraries,$(monitor_packages)) -pthread
-analyzer_libs = $(call libraries,$(analyzer_packages)) -lstdc++ -pthread
+analyzer_libs = $(call libraries,$(analyzer_packages)) -l:libstdc++.a -pthread
 
 # Test programs. PROGRAM_FLAGS_name adds flags for one of them, BENCH_FLAGS_name for a benchmark.
 program_cflags := -g -pthread
@@ -351,7 +351,7 @@ lint: ## all that a machine can say about the sources
 		build-lint/analyzer/html/page.html >build-lint/page.js
 	$(call say,LINT,eslint)$(eslint) --rule 'indent: off' build-lint/page.js
 	$(call say,LINT,mandoc)mandoc -T lint -W warning $(man_pages)
-	$(call say,LINT,codespell)codespell --ignore-words-list=nd $(wildcard README.md Makefile) $(man_pages) $(c_files) \
+	$(call say,LINT,codespell)codespell --ignore-words-list=nd,crate $(wildcard README.md Makefile) $(man_pages) $(c_files) \
 		$(shell_files) $(bats_files) $(page_sources)
 
 format: ## lay out the C sources as .clang-format says

@@ -25,17 +25,18 @@ static const struct fl_option export_options[] = {
 	.shown_default = "standard output"},
     {.flag = "value",
 	.argument = "VALUE",
-	.help = "what folded stacks count: touched, faults or allocated",
+	.help = "folded stacks count: touched, faults or allocated",
 	.shown_default = "touched"},
     {.flag = NULL},
 };
 
-static const struct option_group *const groups[] = {&filter_options, NULL};
+static const struct option_group *const groups[] = {&filter_options, &location_options, NULL};
 
 struct choices {
 	const struct export_format *format; /* NULL: not given */
 	int value;			    /* enum export_value; -1: not given */
 	const char *output;
+	struct location_request locations;
 };
 
 /* Finds the word among names. Its index, or -EINVAL after a message that says what would be right.
@@ -65,6 +66,9 @@ static int take_option(void *context, const struct arguments *arguments)
 {
 	struct choices *choices = context;
 	const char *flag = arguments->option->flag;
+	int taken = location_option(&choices->locations, arguments);
+	if (taken != 0)
+		return taken < 0 ? taken : 0;
 	if (strcmp(flag, "output") == 0) {
 		choices->output = arguments->value;
 		return 0;
@@ -125,7 +129,7 @@ static int export_trace(
 {
 	struct trace *trace = NULL;
 	struct export_output *output = NULL;
-	struct code_names *names = code_names_create();
+	struct code_names *names = code_names_create(&choices->locations);
 	int result = names ? trace_open(&trace, path, filter, 0) : -ENOMEM;
 	if (!names)
 		message("export: out of memory");

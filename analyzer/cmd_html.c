@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static const struct option_group *const groups[] = {&filter_options, NULL};
+static const struct option_group *const groups[] = {&filter_options, &location_options, NULL};
 
 static const struct fl_option html_options[] = {
     {.flag = "output",
@@ -22,11 +22,19 @@ static const struct fl_option html_options[] = {
     {.flag = NULL},
 };
 
-static int take_output(void *context, const struct arguments *arguments)
+/* What the command line says, but for filters and the trace. */
+struct own {
+	const char *output;
+	struct location_request locations;
+};
+
+static int take_option(void *context, const struct arguments *arguments)
 {
-	const char **output = context;
-	*output = arguments->value;
-	return 0;
+	struct own *own = context;
+	int taken = location_option(&own->locations, arguments);
+	if (taken == 0)
+		own->output = arguments->value;
+	return taken < 0 ? taken : 0;
 }
 
 /* Reads the trace. 0, or negative errno after a message. */
@@ -42,15 +50,15 @@ static int collect(struct collection *collection, struct trace *trace)
 
 /* 0, or negative errno after a message. */
 static int write_page(
-    struct collection *collection, const struct trace_request *request, const char *path)
+    struct collection *collection, const struct trace_request *request, const struct own *own)
 {
 	const char *trace = request->traces[0];
 	struct export_output *output = NULL;
 	struct page_data data = {0};
-	int result = export_output_open(&output, path, trace);
+	int result = export_output_open(&output, own->output, trace);
 	if (result < 0)
 		return result;
-	result = page_data_make(&data, collection);
+	result = page_data_make(&data, collection, &own->locations);
 	if (result == 0)
 		result = page_write(
 		    export_output_file(output), &data, trace_request_name(trace), request->filter);
@@ -60,7 +68,7 @@ static int write_page(
 	return export_output_close(output) < 0 ? -EIO : result;
 }
 
-static int make_page(const struct trace_request *request, const char *output)
+static int make_page(const struct trace_request *request, const struct own *own)
 {
 	struct trace *trace = NULL;
 	struct collection collection = {0};
@@ -71,7 +79,7 @@ static int make_page(const struct trace_request *request, const char *output)
 		result = collect(&collection, trace);
 	if (result == 0) {
 		trace_request_warn(trace, request->traces[0]);
-		result = write_page(&collection, request, output);
+		result = write_page(&collection, request, own);
 	}
 	collection_free(&collection);
 	trace_close(trace);
@@ -80,15 +88,16 @@ static int make_page(const struct trace_request *request, const char *output)
 
 static int run_html(const struct command *command, int argc, char **argv)
 {
-	const char *output = NULL;
+	struct own own = {0};
 	struct trace_request request = {
-	    .least = 1, .most = 1, .option = take_output, .context = &output};
+	    .least = 1, .most = 1, .option = take_option, .context = &own};
 	int status = trace_request_read(&request, command, argc, argv);
-	if (status < 0 && (!output || strcmp(output, "-") == 0) && isatty(STDOUT_FILENO)) {
+	bool to_stdout = !own.output || strcmp(own.output, "-") == 0;
+	if (status < 0 && to_stdout && isatty(STDOUT_FILENO)) {
 		message("html: a page is not for a terminal: name a file with --output");
 		status = command->usage_status;
 	} else if (status < 0) {
-		status = make_page(&request, output);
+		status = make_page(&request, &own);
 	}
 	trace_request_free(&request);
 	return status;

@@ -6,10 +6,8 @@
 #include "code_names.h"
 
 #include "arena.h"
-#include "demangle.h"
 #include "hash.h"
 #include "hash_set.h"
-#include "source_lines.h"
 #include "text_pool.h"
 
 #include <stdio.h>
@@ -25,7 +23,7 @@ struct list {
 struct code_names {
 	struct arena arena;
 	struct text_pool texts;
-	struct source_lines *lines;
+	struct locations *locations;
 	struct hash_set function_set;
 	struct list functions, frames;
 	struct list by_index; /* frames by the index of the trace's; NULL: not asked yet */
@@ -33,13 +31,13 @@ struct code_names {
 	const struct code_frame *no_stack;
 };
 
-struct code_names *code_names_create(void)
+struct code_names *code_names_create(const struct location_request *request)
 {
 	struct code_names *names = calloc(1, sizeof(*names));
 	if (!names)
 		return NULL;
-	names->lines = source_lines_create();
-	if (names->lines)
+	names->locations = locations_create(request);
+	if (names->locations)
 		return names;
 	free(names);
 	return NULL;
@@ -49,7 +47,7 @@ void code_names_destroy(struct code_names *names)
 {
 	if (!names)
 		return;
-	source_lines_destroy(names->lines);
+	locations_destroy(names->locations);
 	arena_clear(&names->arena);
 	text_pool_clear(&names->texts);
 	hash_set_clear(&names->function_set);
@@ -124,43 +122,48 @@ static const char *name_unnamed(struct code_names *names, const struct trace_fra
 	return text_pool_add(&names->texts, name);
 }
 
-static const char *name_symbol(struct code_names *names, const char *symbol)
+/* The function at one place of a frame; NULL without memory. */
+static const struct code_function *function_of(
+    struct code_names *names, const struct trace_frame *frame, const struct location *location)
 {
-	char *name = demangle(symbol);
-	const char *pooled = name ? text_pool_add(&names->texts, name) : NULL;
-	free(name);
-	return pooled;
+	struct code_function function = {
+	    .name = location ? location->function : NULL,
+	    .symbol = location ? location->symbol : NULL,
+	    .module = frame ? frame->file : NULL,
+	    .file = location ? location->file : NULL,
+	};
+	if (!function.name)
+		function.name = name_unnamed(names, frame);
+	return function.name ? intern(names, &function) : NULL;
 }
 
 static const struct code_frame *make(struct code_names *names, const struct trace_frame *frame)
 {
-	struct code_function function = {0};
-	struct code_frame *made = arena_alloc(&names->arena, sizeof(*made));
-	struct code_line *line = arena_alloc(&names->arena, sizeof(*line));
-	if (!made || !line || !reserve(&names->frames, (size_t)names->frames.count + 1))
-		return NULL;
-	if (frame && frame->file) {
-		const char *file;
-		function.module = frame->file;
-		if (source_lines_find(names->lines, frame->file->path, frame->file->build_id,
-			frame->offset, &file, &line->line)) {
-			function.file = text_pool_add(&names->texts, file);
-			if (!function.file)
-				return NULL;
-		}
-	}
-	if (frame && frame->symbol) {
-		function.symbol = text_pool_add(&names->texts, frame->symbol);
-		function.name = name_symbol(names, frame->symbol);
-		if (!function.symbol)
+	size_t count = 1;
+	const struct location *list = NULL, *site = NULL;
+	if (frame) {
+		list = locations_of(names->locations, frame, &count);
+		site = locations_site(names->locations, frame);
+		if (!list || !site)
 			return NULL;
-	} else {
-		function.name = name_unnamed(names, frame);
 	}
-	line->function = function.name ? intern(names, &function) : NULL;
-	if (!line->function)
+	struct code_frame *made = arena_alloc(&names->arena, sizeof(*made));
+	struct code_line *lines = arena_alloc(&names->arena, count * sizeof(*lines));
+	if (!made || !lines || !reserve(&names->frames, (size_t)names->frames.count + 1))
 		return NULL;
-	*made = (struct code_frame){names->frames.count++, frame, 1, line};
+	for (size_t i = 0; i < count; i++) {
+		lines[i].function = function_of(names, frame, list ? &list[i] : NULL);
+		lines[i].line = list ? list[i].line : 0;
+		if (!lines[i].function)
+			return NULL;
+	}
+	*made = (struct code_frame){
+	    .index = names->frames.count++,
+	    .frame = frame,
+	    .line_count = (unsigned)count,
+	    .site = site ? (unsigned)(site - list) : 0,
+	    .lines = lines,
+	};
 	names->frames.items[made->index] = made;
 	return made;
 }

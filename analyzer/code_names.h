@@ -7,7 +7,7 @@
 #ifndef FAULTLINE_CODE_NAMES_H
 #define FAULTLINE_CODE_NAMES_H
 
-#include "trace.h"
+#include "locations.h"
 
 struct code_names;
 
@@ -31,11 +31,12 @@ struct code_frame {
 	uint32_t index;
 	const struct trace_frame *frame; /* NULL: "no stack" */
 	unsigned line_count;		 /* at least 1 */
+	unsigned site;			 /* of the lines, the one that names the frame */
 	const struct code_line *lines;	 /* innermost first; the last one is the frame's own */
 };
 
 /* NULL without memory. */
-struct code_names *code_names_create(void);
+struct code_names *code_names_create(const struct location_request *request);
 void code_names_destroy(struct code_names *names);
 
 /* Of a frame, and of "no stack" (NULL). NULL without memory. */

@@ -6,6 +6,7 @@
 #include "command.h"
 #include "export.h"
 #include "fault_line.h"
+#include "report.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -48,6 +49,13 @@ static const char *access_of(size_t index)
 	return index + 1 < FAULT_ACCESS_OTHER ? fault_access_words[index + 1] : NULL;
 }
 
+static const char *section_of(size_t index)
+{
+	if (index == 0)
+		return "all";
+	return report_sections[index - 1] ? report_sections[index - 1]->name : NULL;
+}
+
 /* A `case` branch that completes the value of one option. */
 static void print_values(const char *command, const struct fl_option *option)
 {
@@ -56,14 +64,15 @@ static void print_values(const char *command, const struct fl_option *option)
 		const char *(*name_of)(size_t index);
 	} kinds[] = {{"MODE", mode_of}, {"HOW", capture_of}, {"LIST", source_of},
 	    {"SOURCES", region_source_of}, {"KINDS", kind_of}, {"ACCESS", access_of},
-	    {"FORMAT", export_format_name}, {"VALUE", export_value_name}};
+	    {"FORMAT", export_format_name}, {"VALUE", export_value_name}, {"SECTIONS", section_of}};
 	printf("\t%s:--%s", command, option->flag);
 	if (option->letter != 0)
 		printf(" | %s:-%c", command, option->letter);
 	printf(")\n\t\t");
-	if (strcmp(option->argument, "FILE") == 0) {
-		printf("mapfile -t COMPREPLY < <(compgen -f -- \"$word\")\n"
-		       "\t\tcompopt -o filenames 2>/dev/null\n");
+	if (strcmp(option->argument, "FILE") == 0 || strcmp(option->argument, "DIR") == 0) {
+		printf("mapfile -t COMPREPLY < <(compgen -%c -- \"$word\")\n"
+		       "\t\tcompopt -o filenames 2>/dev/null\n",
+		    option->argument[0] == 'F' ? 'f' : 'd');
 	} else if (strcmp(option->argument, "NAME") == 0) {
 		printf("mapfile -t COMPREPLY < <(compgen -u -- \"$word\")\n");
 	} else {

@@ -1,17 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * demangle.c: asks the C++ runtime's demangler, which C code has to declare itself
- * (Itanium C++ ABI, 3.4). Keeps no state.
+ * demangle.c: asks our own demangler for Rust, and for C++ that of its runtime. Of the runtime's
+ * two ways in it takes the one that hands the name over piece by piece (libstdc++'s own, see
+ * libiberty/cp-demangle.c; only its static library has it): a mangled name of 300 letters can stand
+ * for gigabytes, and must be given up on. Keeps no state.
  */
 #include "demangle.h"
 
+#include "rust_names.h"
+
+#include <setjmp.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define SYMBOL_LIMIT 16384 /* letters; longer ones are shown as they are */
+#define NAME_LIMIT   65536 /* of what they stand for */
 
-char *__cxa_demangle(const char *mangled, char *buffer, size_t *length, int *status);
+int __gcclibcxx_demangle_callback(const char *mangled,
+    void (*callback)(const char *text, size_t size, void *context), void *context);
 
 void demangle_drop_parameters(char *name)
 {
@@ -31,11 +38,47 @@ void demangle_drop_parameters(char *name)
 	}
 }
 
+struct writing {
+	jmp_buf too_long;
+	char *name; /* of NAME_LIMIT bytes */
+	size_t used;
+};
+
+static void write_piece(const char *text, size_t size, void *context)
+{
+	struct writing *writing = context;
+	/* the demangler holds no memory but its stack */
+	if (size >= NAME_LIMIT - writing->used)
+		longjmp(writing->too_long, 1);
+	memcpy(writing->name + writing->used, text, size);
+	writing->used += size;
+}
+
+/* NULL when it is no mangled name, or one that is too long. */
+static char *demangle_cxx(const char *symbol)
+{
+	struct writing *writing = malloc(sizeof(*writing));
+	char *volatile name = malloc(NAME_LIMIT);
+	char *result = NULL;
+	if (!writing || !name)
+		goto out;
+	writing->name = name;
+	writing->used = 0;
+	if (setjmp(writing->too_long) == 0 &&
+	    __gcclibcxx_demangle_callback(symbol, write_piece, writing) == 0)
+		result = strndup(name, writing->used);
+out:
+	free(name);
+	free(writing);
+	return result;
+}
+
 char *demangle(const char *symbol)
 {
-	int status = 0;
-	if (strncmp(symbol, "_Z", 2) != 0 || strlen(symbol) > SYMBOL_LIMIT)
+	if (symbol[0] != '_' || strlen(symbol) > SYMBOL_LIMIT)
 		return strdup(symbol);
-	char *name = __cxa_demangle(symbol, NULL, NULL, &status);
+	char *name = rust_demangle(symbol);
+	if (!name && symbol[1] == 'Z')
+		name = demangle_cxx(symbol);
 	return name ? name : strdup(symbol);
 }

@@ -6,8 +6,8 @@
 #define FAULTLINE_DEMANGLE_H
 
 /*
- * A copy of the symbol, demangled when it is a C++ name. The caller frees it. NULL without
- * memory.
+ * A copy of the symbol, demangled when it is a name of C++ or Rust. The caller frees it. NULL
+ * without memory.
  */
 char *demangle(const char *symbol);
 

@@ -64,7 +64,7 @@ static int put_fault(struct chrome *chrome, const struct trace_fault *fault, int
 	    code_names_frame(chrome->export->names, fault->stack ? fault->stack->site : NULL);
 	if (!site || used_stacks_add(&chrome->used, fault->stack) < 0)
 		return -ENOMEM;
-	put_event(chrome, "i", site->lines[0].function->name, fault->thread->process->pid);
+	put_event(chrome, "i", site->lines[site->site].function->name, fault->thread->process->pid);
 	fprintf(out,
 	    ",\"tid\":%lld,\"s\":\"t\",\"cat\":\"fault\",\"ts\":", (long long)fault->thread->tid);
 	export_decimal(out, time_ns, 3);

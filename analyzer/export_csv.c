@@ -65,7 +65,7 @@ static int put_memory(const struct export *export, const struct trace_fault *fau
 		const struct code_frame *frame = code_names_frame(export->names, stack->site);
 		if (!frame)
 			return -ENOMEM;
-		put_text(out, frame->lines[0].function->name);
+		put_text(out, frame->lines[frame->site].function->name);
 	} else {
 		putc_unlocked(',', out);
 	}
@@ -84,7 +84,7 @@ static int put_code(const struct export *export, const struct trace_stack *stack
 	const struct code_frame *site = code_names_frame(export->names, stack->site);
 	if (!site)
 		return -ENOMEM;
-	const struct code_line *line = &site->lines[0];
+	const struct code_line *line = &site->lines[site->site];
 	put_text(out, line->function->name);
 	put_text(out, line->function->module ? line->function->module->path : NULL);
 	if (line->function->module)

@@ -5,6 +5,8 @@
  */
 #include "message.h"
 
+#include "utf8.h"
+
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -25,9 +27,9 @@ void message(const char *format, ...)
 		return;
 	size_t room = sizeof(line) - used - 2;
 	used += (size_t)length < room ? (size_t)length : room;
-	for (size_t i = 0; i < used; i++)
-		if ((unsigned char)line[i] < ' ' || line[i] == 0x7f)
-			line[i] = '?';
+	line[used] = '\0';
+	utf8_make_printable(line);
+	used = strlen(line);
 	line[used++] = '\n';
 	for (size_t written = 0; written < used;) {
 		ssize_t result = write(STDERR_FILENO, line + written, used - written);

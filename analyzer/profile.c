@@ -242,6 +242,8 @@ static int add_to_owner(struct profile *profile, struct profile_thread *toucher,
 		toucher->own_bytes += fault->bytes;
 		return 0;
 	}
+	toucher->others_bytes += fault->bytes;
+	/* which may move the threads */
 	struct profile_thread *giver = thread_of(profile, owner);
 	if (!giver)
 		return -ENOMEM;

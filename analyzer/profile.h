@@ -64,8 +64,9 @@ struct profile_process {
 struct profile_thread {
 	const struct trace_thread *thread;
 	struct profile_sum sum;
-	uint64_t own_bytes;   /* of sum.bytes: in memory that this thread asked for itself */
-	uint64_t given_bytes; /* of this thread's memory, touched by others */
+	uint64_t own_bytes;    /* of sum.bytes: in memory that this thread asked for itself */
+	uint64_t others_bytes; /* of sum.bytes: in memory that others asked for */
+	uint64_t given_bytes;  /* of this thread's memory, touched by others */
 };
 
 /* How much one thread touched of the memory that another asked for. */

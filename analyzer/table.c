@@ -5,6 +5,8 @@
  */
 #include "table.h"
 
+#include "utf8.h"
+
 #include <errno.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -45,10 +47,8 @@ int table_add(struct table *table, const char *format, ...)
 	va_end(values);
 	if (length < 0)
 		return -ENOMEM;
-	/* names come from the traced program: they must not steer a terminal */
-	for (char *letter = cell; *letter != '\0'; letter++)
-		if ((unsigned char)*letter < ' ' || *letter == 0x7f)
-			*letter = '?';
+	/* names come from the traced program */
+	utf8_make_printable(cell);
 	table->cells[table->cell_count++] = cell;
 	return 0;
 }

@@ -8,7 +8,7 @@
 
 #include <stddef.h>
 
-#define TABLE_COLUMNS 8
+#define TABLE_COLUMNS 12
 
 enum column_kind { COLUMN_NUMBER, COLUMN_NAME };
 
@@ -22,7 +22,8 @@ struct table {
 	size_t cell_count, capacity;
 };
 
-/* Appends one cell; rows fill from the left. Control characters become "?". 0 or -ENOMEM. */
+/* Appends one cell; rows fill from the left. What could steer a terminal becomes "?". 0 or -ENOMEM.
+ */
 int table_add(struct table *table, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Prints titles and rows on standard output, no line wider than `width` as far as that can be. */

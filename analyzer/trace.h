@@ -67,8 +67,9 @@ struct trace_frame {
 	const struct trace_file *file; /* NULL: generated code */
 	uint64_t
 	    offset; /* in the file's own numbering, of the instruction; of a call, its last byte */
-	const char *symbol;	/* as in the file, mangled; NULL: unnamed */
-	uint64_t symbol_offset; /* from the symbol to `offset` */
+	const char *symbol; /* as in the file, mangled; NULL: unnamed */
+	int64_t
+	    symbol_offset; /* from the symbol to `offset`; -1 where a call returns to its start */
 	bool is_runtime;
 	bool is_truncated; /* stands for the frames that a truncated stack lacks */
 };
@@ -88,8 +89,8 @@ struct trace_stack {
 	const struct trace_frame *frame;
 	const struct trace_stack *caller; /* NULL: the outermost */
 	/*
-	 * The frame that names the stack when one has to: the innermost one outside the C and C++
-	 * runtime (files and symbols listed in trace_stack.c). When that has no name, the next
+	 * The frame that names the stack when one has to: the innermost one outside the runtime
+	 * (files and symbols listed in runtime_names.c). When that has no name, the next
 	 * outer named frame of the same file stands for it, as long as no frame of another file or
 	 * of the runtime lies between. A stack that is all runtime is named by its innermost frame.
 	 */

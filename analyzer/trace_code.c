@@ -7,39 +7,10 @@
 
 #include "filter.h"
 #include "hash.h"
+#include "runtime_names.h"
 
 #include <errno.h>
-#include <fnmatch.h>
 #include <stdlib.h>
-#include <string.h>
-
-/* Files whose frames say how memory was touched, not why. */
-static const char *const runtime_files[] = {"libc.so*", "libc-2.*", "ld-linux*", "ld-2.*",
-    "libpthread*.so*", "libm.so*", "libm-2.*", "libstdc++.so*", "libc++.so*", "libc++abi.so*",
-    "libgcc_s.so*", "libfaultline.so*", "libjemalloc.so*", "libtcmalloc*.so*", "libmimalloc.so*",
-    "[[]vdso]"};
-
-/* Mangled names of std::, __gnu_cxx::, and operators new and delete (Itanium C++ ABI, 5.1). */
-static const char *const runtime_symbols[] = {
-    "_ZNS", "_ZNKS", "_ZS", "_ZN9__gnu_cxx", "_ZNK9__gnu_cxx", "_Znw", "_Zna", "_Zdl", "_Zda"};
-
-static bool is_runtime_file(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-	const char *base = slash ? slash + 1 : path;
-	for (size_t i = 0; i < sizeof(runtime_files) / sizeof(runtime_files[0]); i++)
-		if (fnmatch(runtime_files[i], base, 0) == 0)
-			return true;
-	return false;
-}
-
-static bool is_runtime_symbol(const char *symbol)
-{
-	for (size_t i = 0; i < sizeof(runtime_symbols) / sizeof(runtime_symbols[0]); i++)
-		if (strncmp(symbol, runtime_symbols[i], strlen(runtime_symbols[i])) == 0)
-			return true;
-	return false;
-}
 
 void trace_code_clear(struct trace_code *code)
 {
@@ -77,7 +48,7 @@ const struct trace_file *trace_code_file(
 	if (!file || hash_set_add(&code->files, hash, file) < 0)
 		return NULL;
 	*file = wanted;
-	file->is_runtime = is_runtime_file(path);
+	file->is_runtime = runtime_names_file(path);
 	return file;
 }
 
@@ -105,7 +76,7 @@ const struct trace_frame *trace_code_frame(
 	*frame = key;
 	frame->index = (uint32_t)code->frames.count;
 	frame->is_runtime =
-	    (key.file && key.file->is_runtime) || (key.symbol && is_runtime_symbol(key.symbol));
+	    (key.file && key.file->is_runtime) || (key.symbol && runtime_names_symbol(key.symbol));
 	return hash_set_add(&code->frames, hash, frame) == 0 ? frame : NULL;
 }
 
@@ -124,7 +95,7 @@ const struct trace_frame *trace_code_call(struct trace_code *code, const struct 
 		return frame;
 	struct trace_frame call = *frame;
 	call.offset--;
-	if (call.symbol_offset > 0)
+	if (call.symbol)
 		call.symbol_offset--;
 	return trace_code_frame(code, &call);
 }

@@ -65,7 +65,7 @@ static int take_frame(struct taking *taking, const json_t *object, const struct 
 	if (!wanted.file)
 		wanted.offset = 0;
 	else if (wanted.symbol && symbol_offset > 0)
-		wanted.symbol_offset = (uint64_t)symbol_offset;
+		wanted.symbol_offset = symbol_offset;
 	*frame = trace_code_frame(&trace->code, &wanted);
 	return *frame ? 0 : taking_no_memory(taking);
 }

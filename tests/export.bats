@@ -63,8 +63,8 @@ expect() {
 
 # thread_bytes NAME: what the report says that the thread of that name touched.
 thread_bytes() {
-	"$FAULTLINE" report --json --top=all "$real" |
-		jq --arg name "$1" '.threads[] | select(.name == $name) | .bytes'
+	"$FAULTLINE" report --json --limit=all "$real" |
+		jq --arg name "$1" '.thread[] | select(.name == $name) | .bytes'
 }
 
 # browser VIEWER FILE: what the viewer reads, as JSON in stdout.
@@ -177,8 +177,8 @@ jsonschema.validate(export, schema)
 	export_as chrome real.json "$real"
 	browser trace-viewer real.json
 	jq -e '.warnings == []' stdout
-	"$FAULTLINE" report --json --top=all "$real" |
-		jq --compact-output '.threads | map(select(.faults > 0) | [.pid, .tid, .name, .faults]) | sort[]' >wanted
+	"$FAULTLINE" report --json --limit=all "$real" |
+		jq --compact-output '.thread | map(select(.faults > 0) | [.pid, .tid, .name, .faults]) | sort[]' >wanted
 	jq --compact-output '[.processes[] | .pid as $pid | .threads[] | select(.faults | length > 0) |
 		[$pid, .tid, .name, (.faults | length)]] | sort[]' stdout >got
 	diff wanted got
@@ -222,8 +222,8 @@ teardown() {
 	# it may say that it is still starting
 	profiler load real.json || wait_until --time 60 profiler_is_up
 	profiler thread list --json --limit 0
-	"$FAULTLINE" report --json --top=all "$real" |
-		jq --compact-output '.threads | map(select(.faults > 0) | [.pid, .tid, .name]) | sort[]' >wanted
+	"$FAULTLINE" report --json --limit=all "$real" |
+		jq --compact-output '.thread | map(select(.faults > 0) | [.pid, .tid, .name]) | sort[]' >wanted
 	jq --compact-output '.threads | map([(.pid | tonumber), .tid, .name]) | sort[]' stdout >got
 	diff wanted got
 	jq -e --argjson wanted "$((faults + $(trace_count "$real" alloc)))" \
@@ -316,13 +316,13 @@ query() {
 	query "SELECT pid, tid, any_value(thread) AS name, count(*) AS faults, sum(bytes) AS bytes
 		FROM read_csv('real.csv') GROUP BY pid, tid"
 	jq --slurp --compact-output 'map([.pid, .tid, .faults, .bytes | tonumber]) | sort[]' stdout >got
-	"$FAULTLINE" report --json --top=all "$real" |
-		jq --compact-output '.threads | map(select(.faults > 0) | [.pid, .tid, .faults, .bytes]) | sort[]' >wanted
+	"$FAULTLINE" report --json --limit=all "$real" |
+		jq --compact-output '.thread | map(select(.faults > 0) | [.pid, .tid, .faults, .bytes]) | sort[]' >wanted
 	diff wanted got
 	query "SELECT function, sum(bytes) AS bytes FROM read_csv('real.csv')
 		WHERE function NOT LIKE '%+0x%' GROUP BY function"
 	jq --compact-output '[.function, (.bytes | tonumber)]' stdout | sort >got
-	"$FAULTLINE" report --json --top=all "$real" | jq --compact-output '.code | map(select(.function)) |
+	"$FAULTLINE" report --json --limit=all "$real" | jq --compact-output '.site | map(select(.function)) |
 		group_by(.function) | map([.[0].function, (map(.bytes) | add)])[]' | sort >wanted
 	diff wanted got
 }
@@ -577,7 +577,7 @@ both_the_same() {
 	recipe 'SELECT function, sum(bytes) AS bytes, count'
 	jq --compact-output '[.function, (.bytes | tonumber), (.faults | tonumber)]' stdout >rows
 	both_the_same
-	"$FAULTLINE" report --json --top=all "$real" | jq --compact-output '.code | map(select(.function)) |
+	"$FAULTLINE" report --json --limit=all "$real" | jq --compact-output '.site | map(select(.function)) |
 		group_by(.function) | map([.[0].function, (map(.bytes) | add * 2), (map(.faults) | add * 2)])[]' >known
 	grep -v '+0x' rows | sort -u >named
 	[[ -s named ]]

@@ -52,9 +52,9 @@ is_valid() {
 	grep -v -e '^{"type":"session"' -e '^{"type":"end"' kept.jsonl | sort >lines
 	sort "$real" | comm -13 - lines >new
 	[[ ! -s new ]] || fail "new lines: $(head -c 1000 new)"
-	run_faultline report --json --top=all "$@" "$real"
+	run_faultline report --json --by=all --limit=all --min-percent=0 "$@" "$real"
 	jq 'del(.trace.name)' stdout >filtered
-	run_faultline report --json --top=all kept.jsonl
+	run_faultline report --json --by=all --limit=all --min-percent=0 kept.jsonl
 	jq 'del(.trace.name)' stdout | diff filtered -
 }
 

@@ -24,7 +24,7 @@ setup_file() {
 	_may_use_userfaultfd || return 0
 	run_faultline --time 120 record -o t.jsonl /usr/bin/python3 program.py
 	run_faultline html t.jsonl -o page.html
-	run_faultline report --json --top=all t.jsonl
+	run_faultline report --json --limit=all t.jsonl
 	mv stdout report.json
 }
 
@@ -73,13 +73,13 @@ ALL_ROWS=(eval "[...document.querySelectorAll('.table > button:not([hidden])')].
 		.touched == $t.bytes and .faults == $t.faults and .threads == $t.threads and
 		.processes == $t.processes and .lost == $t.lost and .seconds == $t.duration_ns' report.json
 	jq -e --slurpfile page sites '
-		(.code | map([.bytes, .faults]) | sort) == ($page[0] | map(.[:2]) | sort)' report.json
+		(.site | map([.bytes, .faults]) | sort) == ($page[0] | map(.[:2]) | sort)' report.json
 	jq -e --slurpfile page origins '
-		(.memory | map([.reserved_bytes, .touched_bytes, .count]) | sort) ==
+		(.alloc | map([.reserved_bytes, .touched_bytes, .count]) | sort) ==
 		($page[0] | map([.[0], .[1], .[5]]) | sort)' report.json
 	# The last column is the sum of what the row's thread touched.
 	jq -e --slurpfile page threads '
-		(.threads | map(.bytes) | sort) == ($page[0] | map(.[-1]) | sort)' report.json
+		(.thread | map(.bytes) | sort) == ($page[0] | map(.[-1]) | sort)' report.json
 	[[ $(jq length sites) -gt 5 && $(jq length origins) -gt 5 && $(jq length threads) == 2 ]]
 }
 
@@ -97,14 +97,14 @@ ALL_ROWS=(eval "[...document.querySelectorAll('.table > button:not([hidden])')].
 	sed -n 5p stdout >threads
 	sed -n 6p stdout >flame
 	sed -n 7p stdout >all
-	run_faultline report --json --top=all t.jsonl "--from=$(sed -n 2p stdout | jq -r .fromNs)ns" \
+	run_faultline report --json --limit=all t.jsonl "--from=$(sed -n 2p stdout | jq -r .fromNs)ns" \
 		"--to=$(sed -n 2p stdout | jq -r .toNs)ns"
 	jq -e --slurpfile page selected '[.totals.bytes, .totals.faults] == $page[0]' stdout
 	jq -e --slurpfile all all '[.totals.bytes, .totals.faults] == $all[0]' report.json
 	jq -e --slurpfile page sites '
-		(.code | map([.bytes, .faults]) | sort) == ($page[0] | map(.[:2]) | sort)' stdout
+		(.site | map([.bytes, .faults]) | sort) == ($page[0] | map(.[:2]) | sort)' stdout
 	jq -e --slurpfile page threads '
-		(.threads | map(.bytes | select(. > 0)) | sort) == ($page[0] | map(.[-1]) | sort)' stdout
+		(.thread | map(.bytes | select(. > 0)) | sort) == ($page[0] | map(.[-1]) | sort)' stdout
 	grep -qF "all, $(jq -r '.totals.bytes / 1048576 * 100 | round / 100' stdout | xargs printf %.2f) MiB, 100.0 %" flame
 	# It is a part of the whole, and not nothing.
 	jq -e --slurpfile all all '.[1] > 0 and .[1] < $all[0][1]' selected
@@ -255,7 +255,7 @@ file_is_png() {
 	sed 's/"name":"standard input"/"name":"t.jsonl"/' stdout | cmp - page.html
 
 	local tid
-	tid=$(jq -r '.threads | min_by(.bytes).tid' report.json)
+	tid=$(jq -r '.thread | min_by(.bytes).tid' report.json)
 	head -n -1 t.jsonl >cut.jsonl
 	run_faultline html "--tid=$tid" cut.jsonl -o cut.html
 	grep -q '"cut.jsonl" is cut' stderr

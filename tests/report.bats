@@ -72,13 +72,14 @@ whole_trace() {
 @test "report: totals, code, memory and threads are those of the trace" {
 	whole_trace >t.jsonl
 	run_faultline report --json t.jsonl
-	jq -e '.totals == {faults: 6, bytes: 24576, threads: 2, processes: 1, lost: 0, duration_ns: 5000000}' stdout
+	jq -e '.totals == {faults: 6, bytes: 24576, reads: 0, writes: 6, peak_bytes: 24576, peak_ns: 1000,
+		threads: 2, processes: 1, lost: 0, duration_ns: 5000000}' stdout
 	jq -e '.trace.complete and .trace.command == "demo --fast" and .trace.capture == "perf"' stdout
-	jq -e '.code | map([.function, .module, .offset, .bytes, .faults, .writes]) == [
+	jq -e '.site | map([.function, .module, .offset, .bytes, .faults, .writes]) == [
 		["demo::fill(char*, int)", "/x/demo", "0x38", 12288, 3, 3],
 		[null, "/x/demo", "0x200", 8192, 2, 2],
 		[null, null, null, 4096, 1, 1]]' stdout
-	jq -e '.threads | map([.pid, .tid, .faults, .bytes]) == [[10, 11, 4, 16384], [10, 10, 2, 8192]]' stdout
+	jq -e '.thread | map([.pid, .tid, .faults, .bytes]) == [[10, 11, 4, 16384], [10, 10, 2, 8192]]' stdout
 	[[ ! -s stderr ]]
 }
 
@@ -92,10 +93,10 @@ whole_trace() {
 	} >t.jsonl
 	run_faultline report --json t.jsonl
 	# the first 16 bytes of page 0 belong to somebody else
-	jq -e '.memory[] | select(.source == "malloc") |
+	jq -e '.alloc[] | select(.source == "malloc") |
 		.function == "main" and .count == 1 and .reserved_bytes == 16368 and
 		.peak_bytes == 16368 and .touched_bytes == 4 * 4096 - 16' stdout
-	jq -e '.memory[] | select(.source == "mmap") |
+	jq -e '.alloc[] | select(.source == "mmap") |
 		.function == "helper" and .reserved_bytes == 65536 and .touched_bytes == 7 * 4096' stdout
 	jq -e '.totals.faults == 8' stdout
 }
@@ -113,7 +114,7 @@ whole_trace() {
 		end
 	} >t.jsonl
 	run_faultline report --json t.jsonl
-	jq -e '[.code[] | [.function, .module, .offset]] | sort == ([
+	jq -e '[.site[] | [.function, .module, .offset]] | sort == ([
 		["plugin_run", "/x/libplugin.so", "0x20"], [null, "/x/libplugin.so", "0x44"],
 		["user", "/x/app", "0x70"], ["LazyCompile:~add", null, null]] | sort)' stdout
 }
@@ -131,7 +132,7 @@ whole_trace() {
 	} >t.jsonl
 	run_faultline report --json t.jsonl
 	jq -e '.totals | .faults == 4 and .bytes == 65536 + 16384 + 2097152' stdout
-	jq -e '.memory | map(.touched_bytes) | add == 65536 + 16384 + 2097152' stdout
+	jq -e '.alloc | map(.touched_bytes) | add == 65536 + 16384 + 2097152' stdout
 }
 
 @test "report: a region that moves keeps what was touched" {
@@ -144,7 +145,7 @@ whole_trace() {
 		end
 	} >t.jsonl
 	run_faultline report --json t.jsonl
-	jq -e '.memory[0] | .reserved_bytes == 65536 and .touched_bytes == 4 * 4096' stdout
+	jq -e '.alloc[0] | .reserved_bytes == 65536 and .touched_bytes == 4 * 4096' stdout
 }
 
 @test "report: what was lost is told" {
@@ -175,14 +176,39 @@ whole_trace() {
 	if grep -n ' $' stdout; then fail "lines end in spaces"; fi
 }
 
-@test "report: --top limits the rows, and says so" {
+@test "report: names cannot steer a terminal or break JSON" {
+	# an escape sequence, its one-letter form, a mark that turns the direction of writing
+	local name='\u001b]0;x\u0007\u009b31m\u202e<script>\"\/'
+	{
+		session
+		echo '{"type":"process","ts":1000,"pid":10,"ppid":1,"event":"start","exe":"'"$name"'"}'
+		echo '{"type":"thread","ts":1000,"pid":10,"tid":10,"name":"'"$name"'"}'
+		echo '{"type":"module","id":1,"pid":10,"path":"/x/'"$name"'","start":"0x1","end":"0x2","offset":0}'
+		stack 1 "$(frame 1 0x10)" "$(frame 1 0x20 "$name" 1)"
+		echo '{"type":"region","id":1,"ts":1,"pid":10,"tid":10,"start":"0x100000","size":65536,"source":"'"$name"'"}'
+		echo '{"type":"lost","ts":1,"what":"'"$name"'","count":3,"why":"'"$name"'"}'
+		fault 10 0 '"stack":1,'
+		end
+	} >t.jsonl
+	run_faultline report --by=all t.jsonl
+	grep -q 'script' stdout
+	if LC_ALL=C grep -n -e $'[\001-\011\013-\037\177]' -e $'\302[\200-\237]' -e $'\342\200\256' stdout; then
+		fail "a control character reached the terminal"
+	fi
+	run_faultline report --by=all --json t.jsonl
+	jq -e --argjson name "\"$name\"" '.thread[0].name == $name and .process[0].exe == $name and
+		.site[0].function == $name and .site[0].module == "/x/" + $name and
+		.sources[0].source == $name and .lost[0].why == $name' stdout
+}
+
+@test "report: --limit limits the rows, and says so" {
 	whole_trace >t.jsonl
-	run_faultline report --top=1 --json t.jsonl
-	jq -e '(.code | length == 1) and (.threads | length == 1)' stdout
+	run_faultline report --limit=1 --json t.jsonl
+	jq -e '(.site | length == 1) and (.thread | length == 1)' stdout
 	run_faultline report -n 1 t.jsonl
-	grep -q '(1 of 3; --top=all)' stdout
-	run_faultline report t.jsonl --top=all
-	if grep -q -e '--top' stdout; then fail "all rows are shown"; fi
+	grep -q '(1 of 3; --limit=all)' stdout
+	run_faultline report t.jsonl --limit=all
+	if grep -q -e '--limit' stdout; then fail "all rows are shown"; fi
 }
 
 @test "report: source lines come from debug information of the same build" {
@@ -212,11 +238,11 @@ whole_trace() {
 	head -n 5 both.jsonl >same.jsonl
 	tail -n 5 both.jsonl >other.jsonl
 	run_faultline report --json same.jsonl
-	jq -e '.code[0] | (.file | endswith("demo.c")) and .line == 2' stdout
+	jq -e '.site[0] | (.file | endswith("demo.c")) and .line == 2' stdout
 	run_faultline report same.jsonl
 	grep -q 'demo\.c:2$' stdout
 	run_faultline report --json other.jsonl
-	jq -e '.code[0] | has("file") == false and .function == "touch"' stdout
+	jq -e '.site[0] | has("file") == false and .function == "touch"' stdout
 }
 
 @test "report: plain, zstd and standard input say the same" {

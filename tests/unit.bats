@@ -39,6 +39,10 @@ run_unit() {
 	run_unit tally
 }
 
+@test "names: demangled, and made fit for where they are printed" {
+	run_unit names
+}
+
 @test "output: only traces are replaced, and a cut trace stays readable" {
 	run_unit output
 }

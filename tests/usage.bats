@@ -42,9 +42,15 @@ refuses() {
 	refuses 2 'unknown command "zzz"' help zzz
 	refuses 2 "which trace?" report
 	refuses 2 "unknown option --jsn; did you mean --json?" report --jsn x
-	refuses 2 "--top=0: must be a number from 1, or all" report --top=0 x
-	refuses 2 "--top=many: must be" report --top=many x
-	refuses 2 "--top needs a value" report x --top
+	refuses 2 "--limit=0: must be a number from 1, or all" report --limit=0 x
+	refuses 2 "--limit=many: must be" report --limit=many x
+	refuses 2 "--limit needs a value" report x --limit
+	refuses 2 "--by=code: must be all, or a list of site, stack" report --by=code x
+	refuses 2 "--by=site,: must be all, or a list" report --by=site, x
+	refuses 2 "--sort=size: must be one of: bytes faults reads writes function" report --by=site --sort=size x
+	refuses 2 "--min-percent=-1: must be a number from 0 to 100" report --min-percent=-1 x
+	refuses 2 "--min-percent=101: must be" report --min-percent=101 x
+	refuses 2 "--sysroot=nowhere: must be a folder" report --sysroot=nowhere x
 	refuses 2 "--json takes no value" report --json=yes x
 	refuses 2 'one trace at a time: "b" is one too many' report a b
 	refuses 2 'unexpected "x"' check x
@@ -216,6 +222,7 @@ complete_words() {
 	[[ $(complete_words faultline record --capture = s) == "signal" ]]
 	[[ $(complete_words faultline record --capture s) == "signal" ]]
 	[[ $(complete_words faultline report --j) == "--json" ]]
+	[[ $(complete_words faultline report --by = re) == "region" ]]
 	[[ $(complete_words faultline report --thr) == "--thread-name=" ]]
 	[[ $(complete_words faultline report --kind = wr) == "write-protect" ]]
 	[[ $(complete_words faultline filter --source = me) == "memfd" ]]

@@ -211,10 +211,11 @@ static int choose_regions(struct page_data *data)
 	return result;
 }
 
-int page_data_make(struct page_data *data, struct collection *collection)
+int page_data_make(
+    struct page_data *data, struct collection *collection, const struct location_request *locations)
 {
 	*data = (struct page_data){.collection = collection};
-	int result = page_places_make(&data->places, collection);
+	int result = page_places_make(&data->places, collection, locations);
 	if (result == 0)
 		result = make_rows(data);
 	if (result == 0)

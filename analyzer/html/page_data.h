@@ -31,7 +31,8 @@ struct page_data {
 };
 
 /* 0 or -ENOMEM. */
-int page_data_make(struct page_data *data, struct collection *collection);
+int page_data_make(struct page_data *data, struct collection *collection,
+    const struct location_request *locations);
 void page_data_free(struct page_data *data);
 
 #endif

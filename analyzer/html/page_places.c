@@ -30,11 +30,11 @@ static int locate(
 	const struct code_frame *code = code_names_frame(places->names, frame);
 	if (!code)
 		return -ENOMEM;
-	const struct code_line *line = &code->lines[code->line_count - 1];
+	const struct code_line *line = &code->lines[code->site];
 	site->function = line->function;
 	site->line = line->line;
 	if (frame && line->line == 0)
-		site->offset = frame->offset - (frame->symbol ? frame->symbol_offset : 0);
+		site->offset = frame->offset - (frame->symbol ? (uint64_t)frame->symbol_offset : 0);
 	return 0;
 }
 
@@ -111,10 +111,11 @@ static int join_sites(struct page_places *places)
 	return result;
 }
 
-int page_places_make(struct page_places *places, const struct collection *collection)
+int page_places_make(struct page_places *places, const struct collection *collection,
+    const struct location_request *locations)
 {
 	const struct profile *profile = collection->profile;
-	*places = (struct page_places){.names = code_names_create()};
+	*places = (struct page_places){.names = code_names_create(locations)};
 	places->place_count = places->site_count = trace_stack_count(profile->trace) + 1;
 	places->origin_count = (uint32_t)profile->origin_count + 1;
 	places->sites = calloc(places->site_count, sizeof(*places->sites));

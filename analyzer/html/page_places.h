@@ -46,7 +46,8 @@ struct page_places {
 };
 
 /* Of a collection whose keys are as it made them. 0 or -ENOMEM. */
-int page_places_make(struct page_places *places, const struct collection *collection);
+int page_places_make(struct page_places *places, const struct collection *collection,
+    const struct location_request *locations);
 
 /*
  * Keeps so many of the heaviest nodes and sites, and gives the collection's keys the numbers that
