@@ -156,7 +156,7 @@ struct fl_slot {
 	uint64_t order;		       /* shim: which was claimed later */
 	uint32_t page;		       /* shim: of the doorbell, that is rung; atomic */
 	uint32_t moved;		       /* monitor: 1: it has explained a move; shim: 0 */
-	uint64_t upto, target_upto;    /* monitor: it has explained what lies below; shim: 0 */
+	uint64_t up_to, target_up_to;  /* monitor: it has explained what lies below; shim: 0 */
 	uint64_t pad;
 };
 _Static_assert(sizeof(struct fl_slot) == 192, "slots do not share cache lines");

@@ -425,7 +425,7 @@ static bool is_within(uint64_t start, uint64_t end, uint64_t address, uint64_t s
 
 static bool is_target(const struct fl_slot *slot, uint64_t start, uint64_t end)
 {
-	return slot->op == FL_OP_REMAP && slot->argument[2] && start >= slot->target_upto &&
+	return slot->op == FL_OP_REMAP && slot->argument[2] && start >= slot->target_up_to &&
 	       is_within(start, end, slot->argument[2], slot->argument[3]);
 }
 
@@ -438,13 +438,13 @@ static bool is_unmapping(const struct fl_slot *slot, uint64_t start, uint64_t en
 {
 	return is_target(slot, start, end) ||
 	       ((slot->op == FL_OP_UNMAP || is_replacing(slot) || slot->op == FL_OP_REMAP) &&
-		   start >= slot->upto &&
+		   start >= slot->up_to &&
 		   is_within(start, end, slot->argument[0], slot->argument[1]));
 }
 
 static bool is_removing(const struct fl_slot *slot, uint64_t start, uint64_t end)
 {
-	return slot->op == FL_OP_REMOVE && start >= slot->upto &&
+	return slot->op == FL_OP_REMOVE && start >= slot->up_to &&
 	       is_within(start, end, slot->argument[0], slot->argument[1]);
 }
 
@@ -470,10 +470,10 @@ bool request_is_replacing(const struct process *p, uint64_t start, uint64_t end)
 	if (!slot)
 		return false;
 	if (is_target(slot, start, end)) {
-		slot->target_upto = end;
+		slot->target_up_to = end;
 		return true;
 	}
-	slot->upto = end;
+	slot->up_to = end;
 	return is_replacing(slot);
 }
 
@@ -483,7 +483,7 @@ bool request_is_lazy(const struct process *p, uint64_t start, uint64_t end)
 
 	if (!slot)
 		return false;
-	slot->upto = end;
+	slot->up_to = end;
 	return slot->argument[2];
 }
 

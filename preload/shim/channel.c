@@ -321,7 +321,7 @@ struct fl_slot *shim_announce(enum fl_op op, const uint64_t argument[8])
 		return NULL;
 	slot_fill(slot, op, argument);
 	slot->moved = 0;
-	slot->upto = slot->target_upto = 0;
+	slot->up_to = slot->target_up_to = 0;
 	__atomic_store_n(&slot->state, FL_SLOT_ANNOUNCED, __ATOMIC_RELEASE);
 	return slot;
 }

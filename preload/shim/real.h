@@ -189,7 +189,8 @@ static inline bool real_ready(void)
 /* Goes to the function that `first` has returned, if any, which takes every argument but the first.
  */
 #define REAL_INSTEAD                                                                               \
-	"testq %%r11, %%r11\n\tje 1f\n\t"                                                          \
+	"testq %%r11, %%r11\n\t"                                                                   \
+	"je 1f\n\t"                                                                                \
 	"movq %%rsi, %%rdi\n\tmovq %%rdx, %%rsi\n\tmovq %%rcx, %%rdx\n\tmovq %%r8, %%rcx\n\t"      \
 	"movq %%r9, %%r8\n\tmovq 8(%%rsp), %%r9\n\tjmp *%%r11\n1:\t"
 
