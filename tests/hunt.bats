@@ -31,11 +31,6 @@ tormented() {
 }
 
 # bats test_tags=stress
-@test "hunt: the monitor is stopped now and then: transparent" {
-	tormented stop transparent
-}
-
-# bats test_tags=stress
 @test "hunt: the monitor is stopped now and then: exact" {
 	tormented stop exact
 }
@@ -43,11 +38,6 @@ tormented() {
 # bats test_tags=stress
 @test "hunt: the monitor is stopped now and then: processes" {
 	tormented stop processes
-}
-
-# bats test_tags=stress
-@test "hunt: the monitor is stopped now and then: threads" {
-	tormented stop threads
 }
 
 # bats test_tags=stress
@@ -61,23 +51,13 @@ tormented() {
 }
 
 # bats test_tags=stress
-@test "hunt: the monitor is slow: exact" {
-	tormented slow exact
+@test "hunt: the monitor is slow: threads" {
+	tormented slow threads
 }
 
 # bats test_tags=stress
 @test "hunt: the monitor is slow: sigbus" {
 	tormented slow sigbus
-}
-
-# bats test_tags=stress
-@test "hunt: the monitor is slow: modes" {
-	tormented slow modes
-}
-
-# bats test_tags=stress
-@test "hunt: the monitor is slow: user" {
-	tormented slow user
 }
 
 # killed PROGRAM ARGUMENTS...: its monitor is killed at a random moment, in every mode; the program
