@@ -135,7 +135,9 @@ static int add_item(struct stack_tree *tree, struct children *children, const st
 	group->items[group->count++] = *item;
 	group->node.bytes += item->bytes;
 	group->node.faults += item->faults;
-	if (item->bytes > group->heaviest) {
+	/* Of several that weigh the same, not the one that the trace happens to hold first. */
+	if (item->bytes > group->heaviest || (item->bytes == group->heaviest && location &&
+						 location->offset < group->node.location->offset)) {
 		group->heaviest = item->bytes;
 		group->node.location = location;
 	}
