@@ -6,6 +6,8 @@
 
 #include <time.h>
 
+#define SECOND_NS 1000000000
+
 const struct export_format *const export_formats[] = {
     &folded_format,
     &speedscope_format,
@@ -42,7 +44,8 @@ int64_t export_start_time(const struct trace_session *session)
 {
 	struct tm calendar = {0};
 	const char *rest = strptime(session->time, "%Y-%m-%dT%H:%M:%S", &calendar);
-	return rest ? (int64_t)timegm(&calendar) * 1000000000 : 0;
+	int64_t seconds = rest ? timegm(&calendar) : 0;
+	return seconds > 0 && seconds <= INT64_MAX / SECOND_NS ? seconds * SECOND_NS : 0;
 }
 
 const char *export_format_name(size_t index)
