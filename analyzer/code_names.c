@@ -183,6 +183,14 @@ const struct code_frame *code_names_frame(struct code_names *names, const struct
 	return *known;
 }
 
+const struct code_frame *code_names_site(struct code_names *names, const struct trace_stack *stack)
+{
+	if (!stack)
+		return code_names_frame(names, NULL);
+	const struct trace_frame *frame = locations_site_frame(names->locations, stack);
+	return frame ? code_names_frame(names, frame) : NULL;
+}
+
 const struct code_frame *const *code_names_stack(
     struct code_names *names, const struct trace_stack *stack, size_t *count)
 {

@@ -43,6 +43,9 @@ void code_names_destroy(struct code_names *names);
 const struct code_frame *code_names_frame(
     struct code_names *names, const struct trace_frame *frame);
 
+/* The one that names a stack, see locations_site_frame; of no stack (NULL) the same as above. */
+const struct code_frame *code_names_site(struct code_names *names, const struct trace_stack *stack);
+
 /*
  * The frames of a stack, outermost first, `count` of them, in an array that is good until the next
  * call. Without a stack (NULL) it is one that says so. NULL without memory.

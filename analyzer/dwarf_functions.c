@@ -177,7 +177,7 @@ static bool find_part(Dwarf_Die *die, Dwarf_Addr address)
 }
 
 size_t dwarf_functions_find(struct dwarf_functions *functions, Dwarf_Addr address, Dwarf_Die **unit,
-    Dwarf_Die *found, size_t most)
+    Dwarf_Addr *start, Dwarf_Die *found, size_t most)
 {
 	const struct range *range = search(&functions->ranges, address);
 	*unit = NULL;
@@ -194,6 +194,7 @@ size_t dwarf_functions_find(struct dwarf_functions *functions, Dwarf_Addr addres
 	range = search(&owner->ranges, address);
 	if (!range || most == 0)
 		return 0;
+	*start = range->low;
 	/* from the outermost in, each put before the others; of too many the inner ones are lost */
 	Dwarf_Die die = owner->functions[range->owner];
 	size_t count = 0;

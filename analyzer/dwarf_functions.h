@@ -20,10 +20,11 @@ void dwarf_functions_destroy(struct dwarf_functions *functions);
 
 /*
  * The function at an address of the debug information, behind those inlined into each other there:
- * the innermost first, at most `most` of them. *unit becomes their unit. Returns how many; 0: none,
- * and then *unit is the unit or NULL.
+ * the innermost first, at most `most` of them. *unit becomes their unit, *start the address where
+ * the function's code (or that part of it) begins. Returns how many; 0: none, and then *unit is the
+ * unit or NULL.
  */
 size_t dwarf_functions_find(struct dwarf_functions *functions, Dwarf_Addr address, Dwarf_Die **unit,
-    Dwarf_Die *found, size_t most);
+    Dwarf_Addr *start, Dwarf_Die *found, size_t most);
 
 #endif

@@ -60,8 +60,7 @@ static void put_event(struct chrome *chrome, const char *phase, const char *name
 static int put_fault(struct chrome *chrome, const struct trace_fault *fault, int64_t time_ns)
 {
 	FILE *out = chrome->export->out;
-	const struct code_frame *site =
-	    code_names_frame(chrome->export->names, fault->stack ? fault->stack->site : NULL);
+	const struct code_frame *site = code_names_site(chrome->export->names, fault->stack);
 	if (!site || used_stacks_add(&chrome->used, fault->stack) < 0)
 		return -ENOMEM;
 	put_event(chrome, "i", site->lines[site->site].function->name, fault->thread->process->pid);

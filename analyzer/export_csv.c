@@ -62,7 +62,7 @@ static int put_memory(const struct export *export, const struct trace_fault *fau
 	putc_unlocked(',', out);
 	put_text(out, owner ? owner->name : NULL);
 	if (stack) {
-		const struct code_frame *frame = code_names_frame(export->names, stack->site);
+		const struct code_frame *frame = code_names_site(export->names, stack);
 		if (!frame)
 			return -ENOMEM;
 		put_text(out, frame->lines[frame->site].function->name);
@@ -81,14 +81,14 @@ static int put_code(const struct export *export, const struct trace_stack *stack
 		fputs(",,,,,", out);
 		return 0;
 	}
-	const struct code_frame *site = code_names_frame(export->names, stack->site);
+	const struct code_frame *site = code_names_site(export->names, stack);
 	if (!site)
 		return -ENOMEM;
 	const struct code_line *line = &site->lines[site->site];
 	put_text(out, line->function->name);
 	put_text(out, line->function->module ? line->function->module->path : NULL);
 	if (line->function->module)
-		fprintf(out, "0x%llx", (unsigned long long)stack->site->offset);
+		fprintf(out, "0x%llx", (unsigned long long)site->frame->offset);
 	putc_unlocked(',', out);
 	put_text(out, line->function->file);
 	if (line->line > 0)

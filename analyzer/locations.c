@@ -118,18 +118,17 @@ static bool fill_plain(struct locations *locations, const struct trace_frame *fr
 }
 
 /*
- * The name of a function that others are inlined into, from the two that may be known. Where they
- * differ, the debug information is right: a stripped file has only some names. But it may have no
- * linkage name for a function of C++, which the trace's is then.
+ * The name of a function that others are inlined into, from the two that may be known. The trace's
+ * is the public one ("read", not "__GI___libc_read") when it is of this very function: a stripped
+ * file has only some names, and the nearest may be another's. Names with a dot are those of parts
+ * and copies that the compiler made.
  */
-static const char *outer_name(const char *debug_name, const char *symbol)
+static const char *outer_name(const struct source_line *line, const struct trace_frame *frame)
 {
-	bool symbol_is_mangled =
-	    symbol && symbol[0] == '_' && (symbol[1] == 'Z' || symbol[1] == 'R');
-	bool debug_is_mangled = debug_name && debug_name[0] == '_';
-	if (!debug_name || (symbol_is_mangled && !debug_is_mangled))
-		return symbol;
-	return debug_name;
+	if (!line->function)
+		return frame->symbol;
+	bool same = frame->symbol && line->start == frame->offset - (uint64_t)frame->symbol_offset;
+	return same && !strchr(frame->symbol, '.') ? frame->symbol : line->function;
 }
 
 static int fill(struct locations *locations, const struct trace_frame *frame, struct found *found)
@@ -153,7 +152,7 @@ static int fill(struct locations *locations, const struct trace_frame *frame, st
 		bool outermost = i + 1 == count;
 		const char *name = lines[i].function;
 		if (outermost)
-			name = outer_name(name, symbol);
+			name = outer_name(&lines[i], frame);
 		struct location *location = &found->list[i];
 		*location = (struct location){
 		    .module = file->path,
@@ -211,4 +210,19 @@ const struct location *locations_site(struct locations *locations, const struct 
 		i++;
 	/* all runtime: the innermost */
 	return &found->list[found->list[i].is_runtime ? 0 : i];
+}
+
+const struct trace_frame *locations_site_frame(
+    struct locations *locations, const struct trace_stack *stack)
+{
+	const struct trace_stack *at = stack;
+	/* the first that is neither runtime nor generated code without a name */
+	while (at && (at->frame->is_runtime || (!at->frame->file && !at->frame->symbol)))
+		at = at->caller;
+	if (!at || at->frame == stack->site)
+		return stack->site;
+	const struct location *location = locations_site(locations, at->frame);
+	if (!location)
+		return NULL;
+	return location->function ? at->frame : stack->site;
 }

@@ -53,4 +53,11 @@ const struct location *locations_of(
 /* The one of them that names the frame: the innermost that is no runtime. NULL without memory. */
 const struct location *locations_site(struct locations *locations, const struct trace_frame *frame);
 
+/*
+ * The frame that names a stack, as trace.h says of trace_stack's `site`; but a function whose name
+ * only debug information knows needs no other to stand for it. NULL without memory.
+ */
+const struct trace_frame *locations_site_frame(
+    struct locations *locations, const struct trace_stack *stack);
+
 #endif

@@ -107,6 +107,10 @@ int report_table_print(const struct report_table *table, const struct report *re
 json_t *report_table_json(const struct report_table *table);
 void report_table_free(struct report_table *table);
 
+/* The place that names a stack. NULL without memory. */
+const struct location *report_locate_stack(
+    struct locations *locations, const struct trace_stack *stack);
+
 /* The name for people, with parameters. */
 const char *report_function_name(const struct location *location);
 

@@ -12,6 +12,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+const struct location *report_locate_stack(
+    struct locations *locations, const struct trace_stack *stack)
+{
+	const struct trace_frame *frame = locations_site_frame(locations, stack);
+	return frame ? locations_site(locations, frame) : NULL;
+}
+
 /* Rows by what makes them one: a location and, of allocations, what was called. */
 struct merging {
 	struct report_table *table;
@@ -111,7 +118,7 @@ static int fill_site(const struct report *report, struct report_table *tables)
 		const struct profile_sum *sum = profile_of_stack(profile, stack);
 		if (sum->faults == 0)
 			continue;
-		const struct location *site = locations_site(report->locations, stack->site);
+		const struct location *site = report_locate_stack(report->locations, stack);
 		result = site ? add_to_site(&merging, site, sum) : -ENOMEM;
 	}
 	hash_set_clear(&merging.rows);
@@ -212,7 +219,7 @@ static int fill_alloc(const struct report *report, struct report_table *tables)
 		if (told_as_allocation(origin, allocates))
 			continue;
 		if (origin->stack &&
-		    !(site = locations_site(report->locations, origin->stack->site)))
+		    !(site = report_locate_stack(report->locations, origin->stack)))
 			result = -ENOMEM;
 		if (result == 0)
 			result = add_to_alloc(&merging, site, origin);

@@ -275,8 +275,8 @@ static int fill_region(const struct report *report, struct report_table *tables)
 		row->cells[REGION_SOURCE].text = region->source;
 		row->cells[REGION_MEMORY].text = known_text(region->memory);
 		row->cells[REGION_PAGE_SIZE].number = region->page_size;
-		if (region->stack && !(row->cells[REGION_PLACE].location = locations_site(
-					   report->locations, region->stack->site)))
+		if (region->stack && !(row->cells[REGION_PLACE].location =
+					     report_locate_stack(report->locations, region->stack)))
 			return -ENOMEM;
 	}
 	return 0;

@@ -238,11 +238,12 @@ size_t source_lines_find(struct source_lines *lines, const char *path, const cha
 {
 	struct module_lines *module = find_module(lines, path, build_id);
 	Dwarf_Die functions[SOURCE_LINES_MOST], *unit = NULL;
+	Dwarf_Addr start = 0;
 	if (!module || !module->functions)
 		return 0;
 	Dwarf_Addr address = offset + module->elf_bias - module->dwarf_bias;
-	size_t count =
-	    dwarf_functions_find(module->functions, address, &unit, functions, SOURCE_LINES_MOST);
+	size_t count = dwarf_functions_find(
+	    module->functions, address, &unit, &start, functions, SOURCE_LINES_MOST);
 	if (!unit)
 		return 0;
 	struct source_line here = {0};
@@ -256,6 +257,7 @@ size_t source_lines_find(struct source_lines *lines, const char *path, const cha
 	for (size_t i = 0; i < count; i++) {
 		found[i] = here;
 		found[i].function = name_of(&functions[i]);
+		found[i].start = start + module->dwarf_bias - module->elf_bias;
 		if (i + 1 < count)
 			find_call(&functions[i], unit, &here);
 	}

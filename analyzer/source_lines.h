@@ -18,7 +18,9 @@ struct source_lines;
 
 struct source_line {
 	const char *function; /* mangled as in the file; NULL: not known */
-	const char *file;     /* NULL: not known */
+	uint64_t
+	    start; /* of the last one: where its code begins, as `offset` counts; 0: not known */
+	const char *file; /* NULL: not known */
 	int line;
 };
 

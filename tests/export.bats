@@ -48,7 +48,7 @@ setup() {
 
 # export_as FORMAT FILE TRACE [OPTIONS...]: exports, and says nothing.
 export_as() {
-	run_faultline export --format="$1" --output="$2" "${@:3}"
+	run_faultline export --no-lines --format="$1" --output="$2" "${@:3}"
 	[[ -z $stderr ]] || fail "says: $stderr"
 }
 
@@ -87,7 +87,7 @@ browser() {
 	done
 	# a frame of the thread that placed the memory, by its name
 	grep -q '^placer;.*;_PyEval_EvalFrameDefault' touched
-	run_faultline export -f folded "$real"
+	run_faultline export --no-lines -f folded "$real"
 	diff stdout touched
 }
 

@@ -252,6 +252,37 @@ names_inlined() {
 	grep -q "GET /buildid/$id/debuginfo" server.log
 }
 
+@test "sections: a function's public name is kept, a name that is another function's is not" {
+	cat >alias.c <<-'END'
+		#include <stdlib.h>
+		__attribute__((noinline)) static void hidden(volatile char *memory)
+		{
+			for (int page = 0; page < 20; page++)
+				memory[page * 4096] = 1;
+		}
+		__attribute__((alias("hidden"))) void shown(volatile char *memory);
+		__attribute__((noinline)) static void behind(volatile char *memory)
+		{
+			for (int page = 20; page < 30; page++)
+				memory[page * 4096] = 1;
+		}
+		int main(void)
+		{
+			char *memory = aligned_alloc(4096, 64 * 4096);
+			hidden(memory);
+			behind(memory);
+			return 0;
+		}
+	END
+	gcc -O1 -g -rdynamic -fno-toplevel-reorder -Wl,--build-id=sha1 -o program alias.c
+	mkdir .debug && objcopy --only-keep-debug program .debug/program.debug
+	strip program
+	objcopy --add-gnu-debuglink=.debug/program.debug program
+	run_faultline record --quiet -o trace.jsonl -- ./program
+	run_faultline report --by=site --json trace.jsonl
+	jq -e '[.site[] | select(.faults >= 10) | [.function, .line]] == [["shown", 5], ["behind", 11]]' stdout
+}
+
 @test "sections: functions of Rust, in both manglings" {
 	requires command:rustc
 	cat >names.rs <<-'END'

@@ -26,10 +26,10 @@ void page_places_free(struct page_places *places)
 static int locate(
     struct page_places *places, const struct trace_stack *stack, struct page_site *site)
 {
-	const struct trace_frame *frame = stack ? stack->site : NULL;
-	const struct code_frame *code = code_names_frame(places->names, frame);
+	const struct code_frame *code = code_names_site(places->names, stack);
 	if (!code)
 		return -ENOMEM;
+	const struct trace_frame *frame = code->frame;
 	const struct code_line *line = &code->lines[code->site];
 	site->function = line->function;
 	site->line = line->line;
