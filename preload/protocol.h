@@ -55,7 +55,7 @@
 
 #include <stdint.h>
 
-#define FL_PROTOCOL_VERSION 7u
+#define FL_PROTOCOL_VERSION 8u
 #define FL_SLOTS	    64u
 #define FL_CELLS	    2048u
 #define FL_ARENAS	    512u
@@ -106,7 +106,9 @@ enum fl_op {
 	FL_OP_DETACH,  /* address: the shared memory segment attached there goes */
 	FL_OP_DRAIN,   /* cells are full: take them */
 	FL_OP_STACK,   /* address, size: the program will run on it; it is not to be traced */
-	FL_OP_TOUCH,   /* address, size, FL_TOUCH_ bits: the kernel is about to use it */
+	FL_OP_TOUCH,   /* address, size, FL_TOUCH_ bits, process or thread whose memory it is as the
+			  asking one calls it, 0: its own; the kernel is about to use it. The result
+			  is   0, or the address up to which it was looked at */
 	FL_OP_SERVE,   /* address, 1 for a write: fill this page for a handler that cannot; the
 			  result is the bytes filled, or -EEXIST: it is there, -ENOENT: not traced */
 	FL_OP_LOCKED,  /* 1: from now on new mappings are filled by the kernel (mlockall); 0 */
@@ -129,6 +131,7 @@ enum fl_op {
 #define FL_TOUCH_WRITE	1u /* the kernel will write there */
 #define FL_TOUCH_SILENT 2u /* memory of libc's own: filled, and not told */
 #define FL_TOUCH_EITHER 4u /* nobody knows whether it reads or writes */
+#define FL_TOUCH_FORCED 8u /* whatever the protection is: ptrace(2), /proc/PID/mem */
 
 enum fl_slot_state {
 	FL_SLOT_FREE,	   /* shim may claim */

@@ -207,23 +207,36 @@ no_process_holds() {
 	{
 		# Memory, processes and modules; signals and stacks; what hands memory to the kernel.
 		printf '%s\n' aligned_alloc brk calloc dlclose fork free ioctl madvise malloc \
-			malloc_usable_size memalign mlock mlock2 mmap mmap64 mremap munmap \
+			malloc_usable_size memalign mlock mlock2 mlockall mmap mmap64 mremap munlockall munmap \
 			posix_memalign pvalloc realloc reallocarray sbrk shmat shmdt valloc
 		printf '%s\n' clone epoll_pwait makecontext ppoll pselect pthread_create \
 			pthread_sigmask sigaction sigaltstack signal sigprocmask sigsuspend
-		printf '%s\n' __fread_chk __fread_unlocked_chk __getcwd_chk __poll_chk __pread64_chk \
-			__pread_chk __read_chk __readlink_chk __readlinkat_chk __recv_chk \
-			__recvfrom_chk accept accept4 epoll_wait fread fread_unlocked fstat fstat64 \
-			fstatat fstatat64 fstatfs fstatfs64 fwrite fwrite_unlocked getcwd getdents64 \
-			getitimer getpeername getrandom getrlimit getrlimit64 getrusage getsockname \
-			getsockopt lstat lstat64 open open64 openat openat64 pipe pipe2 poll prctl pread \
-			pread64 preadv preadv64 prlimit prlimit64 process_vm_readv process_vm_writev \
-			pwrite pwrite64 pwritev pwritev64 read readlink readlinkat readv recv \
-			recvfrom recvmsg send sendmsg sendto setvbuf socketpair stat stat64 statfs \
-			statfs64 statx syscall sysinfo timerfd_gettime times uname vmsplice wait \
-			wait4 waitid waitpid write writev
+		printf '%s\n' __fread_chk __fread_unlocked_chk __getcwd_chk __poll_chk \
+			__pread64_chk __pread_chk __read_chk __readlink_chk __readlinkat_chk \
+			__recv_chk __recvfrom_chk accept accept4 bind clock_nanosleep connect \
+			copy_file_range epoll_wait execv execve execvp execvpe fgetxattr \
+			flistxattr fread fread_unlocked fstat fstat64 fstatat fstatat64 fstatfs \
+			fstatfs64 fwrite fwrite_unlocked getcwd getdents64 getgroups getitimer \
+			getpeername getrandom getrlimit getrlimit64 getrusage getsockname \
+			getsockopt getxattr lgetxattr listxattr llistxattr lstat lstat64 msgrcv \
+			msgsnd nanosleep open open64 openat openat64 pipe pipe2 poll posix_spawn \
+			posix_spawnp prctl pread pread64 preadv preadv2 preadv64 preadv64v2 \
+			prlimit prlimit64 process_vm_readv process_vm_writev ptrace pwrite \
+			pwrite64 pwritev pwritev2 pwritev64 pwritev64v2 read readlink readlinkat \
+			readv recv recvfrom recvmmsg recvmsg sched_getaffinity sched_setaffinity \
+			select send sendfile sendfile64 sendmmsg sendmsg sendto setitimer \
+			setsockopt setvbuf sigpending sigtimedwait sigwaitinfo socketpair splice \
+			stat stat64 statfs statfs64 statx syscall sysinfo timerfd_gettime \
+			timerfd_settime times uname vmsplice wait wait4 waitid waitpid write \
+			writev
 	} | sort >interposed
 	diff interposed exported
+	# The man page names each, in its usual form.
+	tr -cs a-z0-9_ '\n' <"$TOP/man/libfaultline.7" | sort -u >told
+	sed -E 's/^__(.*)_chk$/\1/; s/64(v2)?$/\1/; s/v(v2)$/\1/;
+		s/^getdents$/getdents64/' exported | sort -u |
+		comm -13 told - >untold
+	[[ ! -s untold ]] || fail "the man page does not name: $(<untold)"
 	readelf -d "$SHIM" | grep NEEDED >needed
 	cat needed
 	[[ $(wc -l <needed) == 1 ]]

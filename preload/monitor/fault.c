@@ -21,8 +21,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define PAGE_BYTES  UINT64_C(4096)
-#define RETRIES_MAX 4u
+#define PAGE_BYTES	UINT64_C(4096)
+#define RETRIES_MAX	4u
+#define TOUCHED_AT_ONCE 1024u /* pages that one request has filled */
 
 /* ---- stacks ---- */
 
@@ -524,39 +525,66 @@ void fault_self_served(
 	    stack);
 }
 
-int64_t fault_touch(struct service *s, struct process *p, const struct fl_slot *slot, uint64_t ts)
+/* A page that is there already may be there to be read only: --mode=write. */
+static struct served fill_for_kernel(struct service *s, struct process *p,
+    const struct interval *region, uint64_t address, bool write, enum fault_kind *kind)
+{
+	struct served served = fill(s, p, region, address, FAULT_MISSING, write);
+
+	*kind = FAULT_MISSING;
+	if (served.error == -EEXIST && write && s->options.mode == FL_MODE_WRITE &&
+	    remote_is_protected(p, address)) {
+		*kind = FAULT_WRITE_PROTECT;
+		served = fill(s, p, region, address, *kind, write);
+	}
+	return served;
+}
+
+int64_t fault_touch(struct service *s, struct process *p, struct process *asker,
+    const struct fl_slot *slot, uint64_t ts)
 {
 	uint64_t at = slot->argument[0], end = at + slot->argument[1];
 	uint64_t touch = slot->argument[2];
 	bool silent = touch & FL_TOUCH_SILENT;
 	struct capture c = {.ts = ts, .origin = ORIGIN_KERNEL};
-	uint64_t stack = silent ? 0 : fault_request_stack(s, p, &slot->registers, ts);
+	uint64_t stack = silent ? 0 : fault_request_stack(s, asker, &slot->registers, ts);
 	const struct interval *region;
 	struct mapping m = {0};
+	struct stranger stranger;
 
-	while (at < end && (region = interval_next(&p->regions, at)) && region->start < end) {
+	for (uint32_t pages = 0;
+	     at < end && (region = interval_next(&p->regions, at)) && region->start < end;
+	     pages++) {
 		uint64_t size = region->page_size;
 		struct served served;
 		enum fault_access access;
+		enum fault_kind kind;
 		bool write;
 
 		if (at < region->start)
 			at = region->start;
+		if (pages == TOUCHED_AT_ONCE)
+			return (int64_t)at;
 		if (at >= m.end && maps_at(process_memory(p), at, &m, NULL) < 0)
 			break;
 		/* What may not be touched ends the call there. */
 		write = touch & FL_TOUCH_WRITE || (touch & FL_TOUCH_EITHER && m.prot & PROT_WRITE);
-		if (at < m.start || !(m.prot & (write ? PROT_WRITE : PROT_READ)))
+		if (at < m.start ||
+		    (!(touch & FL_TOUCH_FORCED) && !(m.prot & (write ? PROT_WRITE : PROT_READ))))
 			break;
 		access = touch & FL_TOUCH_EITHER ? ACCESS_UNKNOWN
 			 : write		 ? ACCESS_WRITE
 						 : ACCESS_READ;
-		served = fill(s, p, region, at, FAULT_MISSING, write);
+		served = fill_for_kernel(s, p, region, at, write, &kind);
 		if (served.error == -EAGAIN)
 			return -EAGAIN;
-		if (served.error == 0 && !silent)
-			tell_fault(
-			    s, p, region, at, FAULT_MISSING, access, slot->tid, &c, &served, stack);
+		/* In --mode=write a page that is only read is not told. */
+		if (served.error == 0 && !silent &&
+		    (access != ACCESS_READ || s->options.mode != FL_MODE_WRITE)) {
+			if (p != asker && stranger_of(s, asker, slot->tid, &stranger))
+				stranger_tell(s, p, &stranger, ts);
+			tell_fault(s, p, region, at, kind, access, slot->tid, &c, &served, stack);
+		}
 		at = (at & ~(size - 1)) + size;
 	}
 	return 0;

@@ -222,6 +222,23 @@ int32_t namespace_find_guest(struct service *s, const struct process *p, int32_t
 	return search.found;
 }
 
+struct process *namespace_named(struct service *s, const struct process *p, int32_t number)
+{
+	struct identity identity;
+	struct process *named;
+
+	if (!p->nested) {
+		named = process_by_pid(s, number);
+		return named || !identify(number, &identity) ? named
+							     : process_by_pid(s, identity.group);
+	}
+	for (named = s->processes; named; named = named->next)
+		if (!named->dead && named->inner_pid == number &&
+		    named->pid_namespace == p->pid_namespace)
+			break;
+	return named;
+}
+
 static bool take_neighbour(void *context, int32_t pid)
 {
 	struct search *search = context;

@@ -197,6 +197,17 @@ bool remote_is_present(const struct process *p, uint64_t page)
 	return present_bytes(p, page, PAGE_BYTES) > 0;
 }
 
+bool remote_is_protected(const struct process *p, uint64_t page)
+{
+	uint64_t entry = 0;
+	int fd = pagemap_of(p);
+
+	return fd >= 0 &&
+	       pread(fd, &entry, sizeof(entry), (off_t)(page / PAGE_BYTES * 8)) ==
+		   (ssize_t)sizeof(entry) &&
+	       (entry & PRESENT) && (entry & PROTECTED);
+}
+
 bool remote_holds(int32_t pid, uint64_t page)
 {
 	int fd = pagemap_open(pid);

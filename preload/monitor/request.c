@@ -249,6 +249,15 @@ static void do_stack(struct service *s, struct process *p, const struct fl_slot 
 	region_cut(s, p, start, end - start, REGION_END_UNMAP, ts);
 }
 
+static int64_t do_touch(
+    struct service *s, struct process *p, const struct fl_slot *slot, uint64_t ts)
+{
+	struct process *owner =
+	    slot->argument[3] ? namespace_named(s, p, (int32_t)slot->argument[3]) : p;
+
+	return owner ? fault_touch(s, owner, p, slot, ts) : -ESRCH;
+}
+
 /* Of the doorbell nothing is emptied any more: its pages are rung by writing, and protected. */
 static int64_t do_quiet(struct process *p)
 {
@@ -337,7 +346,7 @@ static int64_t handle(
 		do_stack(s, p, slot, ts);
 		return 0;
 	case FL_OP_TOUCH:
-		return fault_touch(s, p, slot, ts);
+		return do_touch(s, p, slot, ts);
 	case FL_OP_SERVE:
 		return fault_serve(s, p, slot->argument[0], slot->argument[1]);
 	case FL_OP_QUIET:

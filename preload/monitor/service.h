@@ -295,6 +295,10 @@ int32_t namespace_find_child(struct service *s, struct process *p, int32_t inner
    filled, and its sisters, who are not known either, have not. 0 when none is found. */
 int32_t namespace_find_holder(struct service *s, const struct process *p, uint64_t page);
 
+/* The traced process that `p` calls by this number, which may be that of a thread of it. NULL when
+   there is none. Threads in a PID namespace of their own are not found. */
+struct process *namespace_named(struct service *s, const struct process *p, int32_t number);
+
 /* Whether that thread or process runs in the memory of `p`. */
 bool namespace_shares_memory(const struct process *p, int32_t task);
 
@@ -315,6 +319,9 @@ int namespace_mount_proc(void);
    nobody can tell. */
 bool stranger_find(
     struct service *s, const struct process *p, int32_t tid, struct stranger *stranger);
+
+/* The same for a thread of a traced process, that calls itself `tid`. */
+bool stranger_of(struct service *s, struct process *owner, int32_t tid, struct stranger *stranger);
 
 /* Writes its line, unless that was done. */
 void stranger_tell(
@@ -439,9 +446,11 @@ uint64_t fault_record_stack(
 /* FL_OP_SERVE: the bytes that are there now, or a negative errno. */
 int64_t fault_serve(struct service *s, struct process *p, uint64_t address, bool write);
 
-/* FL_OP_TOUCH: fills what is missing of a buffer that the kernel is about to use. 0, or -EAGAIN
-   when an event has to be read first. */
-int64_t fault_touch(struct service *s, struct process *p, const struct fl_slot *slot, uint64_t ts);
+/* FL_OP_TOUCH: fills what is missing of a buffer that the kernel is about to use for `asker`. 0, or
+   the address where it has to go on, for others wait, too; or -EAGAIN when an event has to be read
+   first. */
+int64_t fault_touch(struct service *s, struct process *p, struct process *asker,
+    const struct fl_slot *slot, uint64_t ts);
 
 void fault_take_samples(struct service *s);
 
@@ -571,6 +580,9 @@ size_t remote_read(struct process *p, uint64_t address, void *to, size_t size);
 
 /* Whether the process has the page of 4 KiB at `page` in memory. */
 bool remote_is_present(const struct process *p, uint64_t page);
+
+/* Whether it is there and protected by userfaultfd from being written: --mode=write. */
+bool remote_is_protected(const struct process *p, uint64_t page);
 
 /* The same of a process that is not known to be one of the traced ones. */
 bool remote_holds(int32_t pid, uint64_t page);

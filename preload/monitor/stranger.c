@@ -33,6 +33,15 @@ bool stranger_find(
 	return stranger->task;
 }
 
+bool stranger_of(struct service *s, struct process *owner, int32_t tid, struct stranger *stranger)
+{
+	*stranger = (struct stranger){
+	    .tid = tid, .task = thread_task(s, owner, tid, false), .group = owner->pid};
+	if (stranger->task)
+		read_name(stranger->task, stranger->name);
+	return stranger->task;
+}
+
 bool stranger_is_known(const struct process *p, int32_t tid)
 {
 	for (uint32_t i = 0; i < STRANGERS_MAX; i++)

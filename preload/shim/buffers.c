@@ -1,43 +1,32 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * buffers.c: the calls that hand memory to the kernel. In --mode=sigbus and with --unprivileged the
- * kernel does not wait for a missing page: the call would fail with EFAULT. So what lies in the
- * buffer is asked for first. In every other recording these functions only pass on.
+ * buffers.c: the calls that move data between memory and the kernel. In --mode=sigbus and with
+ * --unprivileged the kernel does not wait for a missing page: the call would fail with EFAULT. So
+ * what lies in the buffer is asked for first. In every other recording these functions only pass
+ * on, but for what the kernel never waits for.
  */
-#include "real.h"
-#include "shim.h"
+#include "buffers.h"
+
 #include "sys.h"
 
 #include <dirent.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <linux/futex.h>
-#include <linux/seccomp.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/random.h>
 #include <unistd.h>
 
 #define PAGE_BYTES UINT64_C(4096)
-#define PAGES_ONCE 512u	      /* that mincore is asked about */
-#define NEAR_BYTES 65536u     /* of the stack, which is never traced */
-#define WINDOW	   (4u << 20) /* of a longer buffer, that is filled before data are there */
+#define PAGES_ONCE 512u	  /* that mincore is asked about */
+#define NEAR_BYTES 65536u /* of the stack, which is never traced */
+#define WINDOW	   SHIM_WINDOW
 
 /* stdio.h has macros of these names. */
 #undef fread_unlocked
 #undef fwrite_unlocked
 
-#define FUTEX_LOCK_PI2_ 13 /* Linux 5.14 */
-
-#define NO_POINTER    65536 /* vm.mmap_min_addr */
-#define POINTED_BYTES 256u
-
-#define READS  0u
-#define WRITES FL_TOUCH_WRITE
-
-/* True when some page of the range is not in memory, though it is mapped. */
+/* True when some page of the range is not in memory. */
 static bool has_missing(uint64_t start, uint64_t end)
 {
 	unsigned char present[PAGES_ONCE];
@@ -48,7 +37,7 @@ static bool has_missing(uint64_t start, uint64_t end)
 		if (pages > PAGES_ONCE)
 			pages = PAGES_ONCE;
 		if (SYS3(SYS_mincore, start, pages * PAGE_BYTES, present) < 0)
-			return false; /* not mapped: the call itself will tell */
+			return true; /* a part is not mapped; the call goes as far as it can */
 		for (uint64_t i = 0; i < pages; i++)
 			if (!(present[i] & 1))
 				return true;
@@ -57,17 +46,27 @@ static bool has_missing(uint64_t start, uint64_t end)
 	return false;
 }
 
-/* Has what is missing of the range filled, in every kind of recording. */
-static void fill_missing(const void *buffer, size_t size, unsigned touch)
+void shim_fill(const void *buffer, size_t size, unsigned touch)
 {
-	uint64_t start = (uint64_t)buffer, end = start + size;
+	uint64_t start = (uint64_t)buffer & ~(PAGE_BYTES - 1);
+	uint64_t end = ((uint64_t)buffer + size + PAGE_BYTES - 1) & ~(PAGE_BYTES - 1);
 
-	start &= ~(PAGE_BYTES - 1);
-	end = (end + PAGE_BYTES - 1) & ~(PAGE_BYTES - 1);
 	if (shim_is_quiet() || has_missing(start, end))
-		while (shim_request(FL_OP_TOUCH, (uint64_t[8]){(uint64_t)buffer, size, touch}) ==
-		       -EAGAIN)
-			continue; /* another thread unmaps or moves memory just now */
+		shim_fill_in(0, (uint64_t)buffer, size, touch);
+}
+
+void shim_fill_in(pid_t pid, uint64_t address, size_t size, unsigned touch)
+{
+	const uint64_t end = address + size;
+	int64_t reached;
+
+	/* It gets so far; or somebody unmaps or moves memory there just now. */
+	while (address < end &&
+	       ((reached = shim_request(FL_OP_TOUCH,
+		     (uint64_t[8]){address, end - address, touch, (uint64_t)pid})) > 0 ||
+		   reached == -EAGAIN))
+		if (reached > 0)
+			address = (uint64_t)reached;
 }
 
 void shim_buffer(const void *buffer, size_t size, unsigned touch)
@@ -75,36 +74,12 @@ void shim_buffer(const void *buffer, size_t size, unsigned touch)
 	uint64_t start = (uint64_t)buffer;
 	uint64_t here = (uint64_t)__builtin_frame_address(0);
 
-	if (size && start + size >= start && shim_is_user_mode() && start - here >= NEAR_BYTES)
-		fill_missing(buffer, size, touch);
+	if (buffer && size && start + size >= start && shim_is_user_mode() &&
+	    start - here >= NEAR_BYTES)
+		shim_fill(buffer, size, touch);
 }
 
-/*
- * These operations the kernel carries out where it cannot wait for a page, and nobody's page fault
- * could be waited for (FAULT_FLAG_ALLOW_RETRY in fault_in_user_writeable of kernel/futex/core.c).
- */
-static void futex_words(long first, long operation, long second)
-{
-	long word = 0;
-
-	switch (operation & FUTEX_CMD_MASK) {
-	case FUTEX_LOCK_PI:
-	case FUTEX_TRYLOCK_PI:
-	case FUTEX_LOCK_PI2_:
-		word = first;
-		break;
-	case FUTEX_WAKE_OP:
-	case FUTEX_CMP_REQUEUE_PI:
-	case FUTEX_WAIT_REQUEUE_PI:
-		word = second;
-		break;
-	}
-	if (word > NO_POINTER && word % (long)sizeof(uint32_t) == 0 && shim_traced())
-		fill_missing((void *)word, sizeof(uint32_t), FL_TOUCH_WRITE);
-}
-
-/* What the program wrote at `from`, which may be no memory at all. */
-static bool copy_in(void *to, const void *from, size_t size)
+bool shim_copy_in(void *to, const void *from, size_t size)
 {
 	struct iovec here = {to, size}, there = {(void *)from, size};
 
@@ -118,8 +93,7 @@ static bool copy_in(void *to, const void *from, size_t size)
 	       (long)size;
 }
 
-/* Up to a window of the vectors' memory: data come in pieces, and so may the answer. */
-static void vectors(const struct iovec *vector, size_t count, unsigned touch)
+void shim_vectors(const struct iovec *vector, size_t count, unsigned touch)
 {
 	size_t left = touch & FL_TOUCH_WRITE ? WINDOW : SIZE_MAX;
 	struct iovec one;
@@ -129,7 +103,7 @@ static void vectors(const struct iovec *vector, size_t count, unsigned touch)
 	for (size_t i = 0; i < count && i < IOV_MAX && left; i++) {
 		size_t size;
 
-		if (!copy_in(&one, vector + i, sizeof(one)))
+		if (!shim_copy_in(&one, vector + i, sizeof(one)))
 			return;
 		size = one.iov_len < left ? one.iov_len : left;
 		shim_buffer(one.iov_base, size, touch);
@@ -137,23 +111,22 @@ static void vectors(const struct iovec *vector, size_t count, unsigned touch)
 	}
 }
 
-static void message(const struct msghdr *pointer, unsigned touch)
+void shim_message(const struct msghdr *pointer, unsigned touch)
 {
 	struct msghdr m;
 
-	if (!shim_is_user_mode() || !copy_in(&m, pointer, sizeof(m)))
+	if (!shim_is_user_mode() || !shim_copy_in(&m, pointer, sizeof(m)))
 		return;
 	shim_buffer(m.msg_name, m.msg_namelen, touch);
 	shim_buffer(m.msg_control, m.msg_controllen, touch);
-	vectors(m.msg_iov, m.msg_iovlen, touch);
+	shim_vectors(m.msg_iov, m.msg_iovlen, touch);
 }
 
-/* An answer whose room the program says in *length. */
-static void sized_answer(const void *to, const socklen_t *length)
+void shim_sized_answer(const void *to, const socklen_t *length)
 {
 	socklen_t size;
 
-	if (to && length && shim_is_user_mode() && copy_in(&size, length, sizeof(size)))
+	if (to && length && shim_is_user_mode() && shim_copy_in(&size, length, sizeof(size)))
 		shim_buffer(to, size, WRITES);
 }
 
@@ -163,16 +136,6 @@ static bool is_regular(int fd)
 
 	return SYS2(SYS_fstat, fd, &status) == 0 && S_ISREG(status.st_mode);
 }
-
-/* No thread can be here before the real functions are known, but for the one that looks them up. */
-#define FORWARD(failed, ...)                                                                       \
-	do {                                                                                       \
-		if (!real_ready()) {                                                               \
-			errno = EAGAIN;                                                            \
-			return failed;                                                             \
-		}                                                                                  \
-		__VA_ARGS__;                                                                       \
-	} while (0)
 
 /* ---- data that come ---- */
 
@@ -202,33 +165,53 @@ static ssize_t read_windows(int fd, char *to, size_t size, off_t offset)
 
 EXPORT ssize_t read(int fd, void *to, size_t size)
 {
-	FORWARD(-1, if (shim_is_user_mode()) return read_windows(fd, to, size, -1));
-	return real.read(fd, to, size);
+	int before = errno;
+	ssize_t got;
+
+	FORWARD(-1, );
+	got = shim_is_user_mode() ? read_windows(fd, to, size, -1) : real.read(fd, to, size);
+	return shim_is_cut(size, -1, got) ? shim_transfer_on(fd, to, size, -1, got, false, before)
+					  : got;
 }
 
 EXPORT ssize_t pread(int fd, void *to, size_t size, off_t offset)
 {
-	FORWARD(
-	    -1, if (offset >= 0 && shim_is_user_mode()) return read_windows(fd, to, size, offset));
-	return real.pread(fd, to, size, offset);
+	int before = errno;
+	ssize_t got;
+
+	FORWARD(-1, );
+	got = offset >= 0 && shim_is_user_mode() ? read_windows(fd, to, size, offset)
+						 : real.pread(fd, to, size, offset);
+	return shim_is_cut(size, offset, got)
+		   ? shim_transfer_on(fd, to, size, offset, got, false, before)
+		   : got;
 }
 
 EXPORT ssize_t pread64(int fd, void *to, size_t size, off_t offset) __attribute__((alias("pread")));
 
 EXPORT ssize_t readv(int fd, const struct iovec *vector, int count)
 {
-	FORWARD(-1, vectors(vector, count < 0 ? 0 : (size_t)count, WRITES));
+	FORWARD(-1, shim_vectors(vector, count < 0 ? 0 : (size_t)count, WRITES));
 	return real.readv(fd, vector, count);
 }
 
 EXPORT ssize_t preadv(int fd, const struct iovec *vector, int count, off_t offset)
 {
-	FORWARD(-1, vectors(vector, count < 0 ? 0 : (size_t)count, WRITES));
+	FORWARD(-1, shim_vectors(vector, count < 0 ? 0 : (size_t)count, WRITES));
 	return real.preadv(fd, vector, count, offset);
 }
 
 EXPORT ssize_t preadv64(int fd, const struct iovec *vector, int count, off_t offset)
     __attribute__((alias("preadv")));
+
+EXPORT ssize_t preadv2(int fd, const struct iovec *vector, int count, off_t offset, int flags)
+{
+	FORWARD(-1, shim_vectors(vector, count < 0 ? 0 : (size_t)count, WRITES));
+	return real.preadv2(fd, vector, count, offset, flags);
+}
+
+EXPORT ssize_t preadv64v2(int fd, const struct iovec *vector, int count, off_t offset, int flags)
+    __attribute__((alias("preadv2")));
 
 EXPORT ssize_t recv(int fd, void *to, size_t size, int flags)
 {
@@ -240,13 +223,13 @@ EXPORT ssize_t recvfrom(
     int fd, void *to, size_t size, int flags, struct sockaddr *from, socklen_t *length)
 {
 	FORWARD(-1, shim_buffer(to, flags & MSG_WAITALL || size < WINDOW ? size : WINDOW, WRITES));
-	sized_answer(from, length);
+	shim_sized_answer(from, length);
 	return real.recvfrom(fd, to, size, flags, from, length);
 }
 
 EXPORT ssize_t recvmsg(int fd, struct msghdr *to, int flags)
 {
-	FORWARD(-1, message(to, WRITES));
+	FORWARD(-1, shim_message(to, WRITES));
 	return real.recvmsg(fd, to, flags);
 }
 
@@ -315,14 +298,26 @@ EXPORT ssize_t readlinkat(int folder, const char *path, char *to, size_t size)
 
 EXPORT ssize_t write(int fd, const void *from, size_t size)
 {
+	int before = errno;
+	ssize_t done;
+
 	FORWARD(-1, shim_buffer(from, size, READS));
-	return real.write(fd, from, size);
+	done = real.write(fd, from, size);
+	return shim_is_cut(size, -1, done)
+		   ? shim_transfer_on(fd, (void *)from, size, -1, done, true, before)
+		   : done;
 }
 
 EXPORT ssize_t pwrite(int fd, const void *from, size_t size, off_t offset)
 {
+	int before = errno;
+	ssize_t done;
+
 	FORWARD(-1, shim_buffer(from, size, READS));
-	return real.pwrite(fd, from, size, offset);
+	done = real.pwrite(fd, from, size, offset);
+	return shim_is_cut(size, offset, done)
+		   ? shim_transfer_on(fd, (void *)from, size, offset, done, true, before)
+		   : done;
 }
 
 EXPORT ssize_t pwrite64(int fd, const void *from, size_t size, off_t offset)
@@ -330,22 +325,38 @@ EXPORT ssize_t pwrite64(int fd, const void *from, size_t size, off_t offset)
 
 EXPORT ssize_t writev(int fd, const struct iovec *vector, int count)
 {
-	FORWARD(-1, vectors(vector, count < 0 ? 0 : (size_t)count, READS));
+	FORWARD(-1, shim_vectors(vector, count < 0 ? 0 : (size_t)count, READS));
 	return real.writev(fd, vector, count);
 }
 
 EXPORT ssize_t pwritev(int fd, const struct iovec *vector, int count, off_t offset)
 {
-	FORWARD(-1, vectors(vector, count < 0 ? 0 : (size_t)count, READS));
+	FORWARD(-1, shim_vectors(vector, count < 0 ? 0 : (size_t)count, READS));
 	return real.pwritev(fd, vector, count, offset);
 }
 
 EXPORT ssize_t pwritev64(int fd, const struct iovec *vector, int count, off_t offset)
     __attribute__((alias("pwritev")));
 
+EXPORT ssize_t pwritev2(int fd, const struct iovec *vector, int count, off_t offset, int flags)
+{
+	FORWARD(-1, shim_vectors(vector, count < 0 ? 0 : (size_t)count, READS));
+	return real.pwritev2(fd, vector, count, offset, flags);
+}
+
+EXPORT ssize_t pwritev64v2(int fd, const struct iovec *vector, int count, off_t offset, int flags)
+    __attribute__((alias("pwritev2")));
+
+/* Into memory, from the reading end of a pipe. */
+static bool is_for_reading(int fd)
+{
+	return shim_is_user_mode() && !shim_is_quiet() &&
+	       (SYS2(SYS_fcntl, fd, F_GETFL) & O_ACCMODE) == O_RDONLY;
+}
+
 EXPORT ssize_t vmsplice(int fd, const struct iovec *vector, size_t count, unsigned flags)
 {
-	FORWARD(-1, vectors(vector, count, READS));
+	FORWARD(-1, shim_vectors(vector, count, is_for_reading(fd) ? WRITES : READS));
 	return real.vmsplice(fd, vector, count, flags);
 }
 
@@ -358,14 +369,32 @@ EXPORT ssize_t send(int fd, const void *from, size_t size, int flags)
 EXPORT ssize_t sendto(
     int fd, const void *from, size_t size, int flags, const struct sockaddr *to, socklen_t length)
 {
-	FORWARD(-1, shim_buffer(from, size, READS));
+	FORWARD(-1, shim_buffer(from, size, READS); shim_buffer(to, length, READS));
 	return real.sendto(fd, from, size, flags, to, length);
 }
 
 EXPORT ssize_t sendmsg(int fd, const struct msghdr *from, int flags)
 {
-	FORWARD(-1, message(from, READS));
+	FORWARD(-1, shim_message(from, READS));
 	return real.sendmsg(fd, from, flags);
+}
+
+static void messages(const struct mmsghdr *all, unsigned count, unsigned touch)
+{
+	for (unsigned i = 0; i < count && i < IOV_MAX && shim_is_user_mode(); i++)
+		shim_message(&all[i].msg_hdr, touch);
+}
+
+EXPORT int sendmmsg(int fd, struct mmsghdr *from, unsigned count, int flags)
+{
+	FORWARD(-1, messages(from, count, READS));
+	return real.sendmmsg(fd, from, count, flags);
+}
+
+EXPORT int recvmmsg(int fd, struct mmsghdr *to, unsigned count, int flags, struct timespec *timeout)
+{
+	FORWARD(-1, messages(to, count, WRITES); shim_buffer(timeout, sizeof(*timeout), READS));
+	return real.recvmmsg(fd, to, count, flags, timeout);
 }
 
 EXPORT size_t fwrite(const void *from, size_t size, size_t count, FILE *file)
@@ -387,33 +416,6 @@ EXPORT int setvbuf(FILE *file, char *buffer, int mode, size_t size)
 	return real.setvbuf(file, buffer, mode, size);
 }
 
-/* ---- memory of processes: the other's may be one's own ---- */
-
-static void copies(pid_t pid, const struct iovec *to, size_t to_count, const struct iovec *from,
-    size_t from_count, bool to_is_other)
-{
-	if (!shim_is_user_mode())
-		return;
-	if (!to_is_other || pid == shim_channel.state->pid)
-		vectors(to, to_count, WRITES);
-	if (to_is_other || pid == shim_channel.state->pid)
-		vectors(from, from_count, READS);
-}
-
-EXPORT ssize_t process_vm_readv(pid_t pid, const struct iovec *own, unsigned long own_count,
-    const struct iovec *other, unsigned long other_count, unsigned long flags)
-{
-	FORWARD(-1, copies(pid, own, own_count, other, other_count, false));
-	return real.process_vm_readv(pid, own, own_count, other, other_count, flags);
-}
-
-EXPORT ssize_t process_vm_writev(pid_t pid, const struct iovec *own, unsigned long own_count,
-    const struct iovec *other, unsigned long other_count, unsigned long flags)
-{
-	FORWARD(-1, copies(pid, other, other_count, own, own_count, true));
-	return real.process_vm_writev(pid, own, own_count, other, other_count, flags);
-}
-
 /* ---- memory that the kernel shall hold ---- */
 
 EXPORT int mlock(const void *start, size_t size)
@@ -426,192 +428,6 @@ EXPORT int mlock2(const void *start, size_t size, unsigned flags)
 {
 	FORWARD(-1, if (!(flags & MLOCK_ONFAULT)) shim_buffer(start, size, WRITES));
 	return real.mlock2(start, size, flags);
-}
-
-/* ---- answers of a known size ---- */
-
-__attribute__((used)) static void answer(const void *to, size_t size)
-{
-	if (real_ready())
-		shim_buffer(to, size, WRITES);
-}
-
-__attribute__((used)) static void path(const char *start, size_t size)
-{
-	if (real_ready())
-		shim_buffer(start, size, READS);
-}
-
-#define ANSWER(name, pointer, size, before)                                                        \
-	EXPORT __attribute__((naked)) void answer_##name(void) __asm__(#name);                     \
-	void answer_##name(void)                                                                   \
-	{                                                                                          \
-		REAL_FORWARD(                                                                      \
-		    "movq %%" pointer ", %%rdi\n\tmovq $%c1, %%rsi\n\t", before, "", name, size);  \
-	}
-REAL_ANSWERS(ANSWER)
-
-/* True when the first argument says which memory is meant, and nothing of it is used. */
-static bool names_memory(long number)
-{
-	return number == SYS_mprotect || number == SYS_pkey_mprotect || number == SYS_mincore ||
-	       number == SYS_msync || number == SYS_mbind || number == SYS_remap_file_pages;
-}
-
-/*
- * Nobody knows which arguments of this one point to memory: what they point to, if it is mapped.
- * The result is the function to be called instead, or NULL.
- */
-__attribute__((used)) static void *arguments(long number, long a, long b, long c, long d, long e)
-{
-	const long all[] = {a, b, c, d, e};
-	void *instead = shim_mapping_call(number);
-
-	if (instead || !real_ready())
-		return instead;
-	if ((number == SYS_prctl && a == PR_SET_SECCOMP) ||
-	    (number == SYS_seccomp && a != SECCOMP_GET_ACTION_AVAIL &&
-		a != SECCOMP_GET_NOTIF_SIZES))
-		shim_become_quiet();
-	if (number == SYS_futex)
-		futex_words(a, b, e);
-	for (size_t i = names_memory(number);
-	     i < sizeof(all) / sizeof(all[0]) && shim_is_user_mode(); i++)
-		if (all[i] > NO_POINTER)
-			shim_buffer((void *)all[i], POINTED_BYTES, FL_TOUCH_EITHER);
-	return NULL;
-}
-
-__attribute__((used)) static void before_prctl(long option)
-{
-	if (real_ready() && option == PR_SET_SECCOMP)
-		shim_become_quiet();
-}
-
-EXPORT __attribute__((naked)) void any_prctl(void) __asm__("prctl");
-void any_prctl(void)
-{
-	REAL_FORWARD("", before_prctl, "", prctl, 0);
-}
-
-EXPORT __attribute__((naked)) void any_call(void) __asm__("syscall");
-void any_call(void)
-{
-	REAL_FORWARD("", arguments, REAL_INSTEAD, syscall, 0);
-}
-
-EXPORT int stat(const char *path, struct stat *to)
-{
-	FORWARD(-1, shim_buffer(to, sizeof(*to), WRITES));
-	return real.stat(path, to);
-}
-
-EXPORT int lstat(const char *path, struct stat *to)
-{
-	FORWARD(-1, shim_buffer(to, sizeof(*to), WRITES));
-	return real.lstat(path, to);
-}
-
-EXPORT int fstat(int fd, struct stat *to)
-{
-	FORWARD(-1, shim_buffer(to, sizeof(*to), WRITES));
-	return real.fstat(fd, to);
-}
-
-EXPORT int fstatat(int folder, const char *path, struct stat *to, int flags)
-{
-	FORWARD(-1, shim_buffer(to, sizeof(*to), WRITES));
-	return real.fstatat(folder, path, to, flags);
-}
-
-EXPORT int stat64(const char *path, struct stat64 *to)
-{
-	return stat(path, (struct stat *)to);
-}
-
-EXPORT int lstat64(const char *path, struct stat64 *to)
-{
-	return lstat(path, (struct stat *)to);
-}
-
-EXPORT int fstat64(int fd, struct stat64 *to)
-{
-	return fstat(fd, (struct stat *)to);
-}
-
-EXPORT int fstatat64(int folder, const char *path, struct stat64 *to, int flags)
-{
-	return fstatat(folder, path, (struct stat *)to, flags);
-}
-
-EXPORT int statx(int folder, const char *path, int flags, unsigned mask, struct statx *to)
-{
-	FORWARD(-1, shim_buffer(to, sizeof(*to), WRITES));
-	return real.statx(folder, path, flags, mask, to);
-}
-
-EXPORT int statfs(const char *path, struct statfs *to)
-{
-	FORWARD(-1, shim_buffer(to, sizeof(*to), WRITES));
-	return real.statfs(path, to);
-}
-
-EXPORT int fstatfs(int fd, struct statfs *to)
-{
-	FORWARD(-1, shim_buffer(to, sizeof(*to), WRITES));
-	return real.fstatfs(fd, to);
-}
-
-EXPORT int statfs64(const char *path, struct statfs64 *to)
-{
-	return statfs(path, (struct statfs *)to);
-}
-
-EXPORT int fstatfs64(int fd, struct statfs64 *to)
-{
-	return fstatfs(fd, (struct statfs *)to);
-}
-
-EXPORT int epoll_wait(int fd, struct epoll_event *to, int count, int timeout)
-{
-	FORWARD(-1, if (count > 0) shim_buffer(to, (size_t)count * sizeof(*to), WRITES));
-	return real.epoll_wait(fd, to, count, timeout);
-}
-
-EXPORT int poll(struct pollfd *fds, nfds_t count, int timeout)
-{
-	FORWARD(-1, shim_buffer(fds, count * sizeof(*fds), READS));
-	return real.poll(fds, count, timeout);
-}
-
-EXPORT int accept(int fd, struct sockaddr *to, socklen_t *length)
-{
-	FORWARD(-1, sized_answer(to, length));
-	return real.accept(fd, to, length);
-}
-
-EXPORT int accept4(int fd, struct sockaddr *to, socklen_t *length, int flags)
-{
-	FORWARD(-1, sized_answer(to, length));
-	return real.accept4(fd, to, length, flags);
-}
-
-EXPORT int getsockname(int fd, struct sockaddr *to, socklen_t *length)
-{
-	FORWARD(-1, sized_answer(to, length));
-	return real.getsockname(fd, to, length);
-}
-
-EXPORT int getpeername(int fd, struct sockaddr *to, socklen_t *length)
-{
-	FORWARD(-1, sized_answer(to, length));
-	return real.getpeername(fd, to, length);
-}
-
-EXPORT int getsockopt(int fd, int level, int name, void *to, socklen_t *length)
-{
-	FORWARD(-1, sized_answer(to, length));
-	return real.getsockopt(fd, level, name, to, length);
 }
 
 /* ---- what programs built with _FORTIFY_SOURCE call: `room` is that of the buffer ---- */

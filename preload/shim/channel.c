@@ -252,18 +252,27 @@ static int64_t request(enum fl_op op, const uint64_t argument[8])
 	return slot_request(slot, op, argument);
 }
 
+size_t shim_descriptor_link(int32_t fd, char *text, size_t size)
+{
+	char path[32] = "/proc/self/fd/", digits[12];
+	size_t length = sizeof("/proc/self/fd/") - 1, count = 0;
+	long got;
+
+	for (uint32_t rest = (uint32_t)fd; count == 0 || rest; rest /= 10)
+		digits[count++] = (char)('0' + rest % 10);
+	while (count)
+		path[length++] = digits[--count];
+	got = SYS3(SYS_readlink, path, text, size);
+	return got > 0 ? (size_t)got : 0;
+}
+
 /* The handler's descriptor, unless the program has closed it and has another file there now. */
 static void close_memory_uffd(int32_t fd)
 {
 	static const char kind[] = "anon_inode:[userfaultfd]";
-	char path[32] = "/proc/self/fd/", text[sizeof(kind)] = "", digits[12];
-	size_t length = sizeof("/proc/self/fd/") - 1, count = 0;
+	char text[sizeof(kind)] = "";
 
-	for (int32_t rest = fd; count == 0 || rest; rest /= 10)
-		digits[count++] = (char)('0' + rest % 10);
-	while (count)
-		path[length++] = digits[--count];
-	if (SYS3(SYS_readlink, path, text, sizeof(text)) == (long)sizeof(kind) - 1 &&
+	if (shim_descriptor_link(fd, text, sizeof(text)) == sizeof(kind) - 1 &&
 	    memcmp(text, kind, sizeof(kind) - 1) == 0)
 		SYS1(SYS_close, fd);
 }

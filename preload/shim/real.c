@@ -35,8 +35,9 @@ void real_resolve(void)
 #define RESOLVE(name, pointer, size, before) *(void **)&real.name = dlsym(RTLD_NEXT, #name);
 	REAL_ANSWERS(RESOLVE)
 #undef RESOLVE
-	*(void **)&real.syscall = dlsym(RTLD_NEXT, "syscall");
-	*(void **)&real.prctl = dlsym(RTLD_NEXT, "prctl");
+#define RESOLVE(name) *(void **)&real.name = dlsym(RTLD_NEXT, #name);
+	REAL_BEFORES(RESOLVE)
+#undef RESOLVE
 	real.glibc_malloc = dladdr((void *)real.malloc, &allocator) &&
 			    dladdr((void *)real.fork, &libc) &&
 			    allocator.dli_fbase == libc.dli_fbase;

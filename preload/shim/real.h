@@ -80,20 +80,24 @@ struct statx;
 	X(ssize_t, __pread64_chk, (int, void *, size_t, off_t, size_t))                            \
 	X(ssize_t, readv, (int, const struct iovec *, int))                                        \
 	X(ssize_t, preadv, (int, const struct iovec *, int, off_t))                                \
+	X(ssize_t, preadv2, (int, const struct iovec *, int, off_t, int))                          \
 	X(ssize_t, recv, (int, void *, size_t, int))                                               \
 	X(ssize_t, __recv_chk, (int, void *, size_t, size_t, int))                                 \
 	X(ssize_t, recvfrom, (int, void *, size_t, int, struct sockaddr *, socklen_t *))           \
 	X(ssize_t, __recvfrom_chk,                                                                 \
 	    (int, void *, size_t, size_t, int, struct sockaddr *, socklen_t *))                    \
 	X(ssize_t, recvmsg, (int, struct msghdr *, int))                                           \
+	X(int, recvmmsg, (int, struct mmsghdr *, unsigned, int, struct timespec *))                \
 	X(ssize_t, write, (int, const void *, size_t))                                             \
 	X(ssize_t, pwrite, (int, const void *, size_t, off_t))                                     \
 	X(ssize_t, writev, (int, const struct iovec *, int))                                       \
 	X(ssize_t, pwritev, (int, const struct iovec *, int, off_t))                               \
+	X(ssize_t, pwritev2, (int, const struct iovec *, int, off_t, int))                         \
 	X(ssize_t, vmsplice, (int, const struct iovec *, size_t, unsigned))                        \
 	X(ssize_t, send, (int, const void *, size_t, int))                                         \
 	X(ssize_t, sendto, (int, const void *, size_t, int, const struct sockaddr *, socklen_t))   \
 	X(ssize_t, sendmsg, (int, const struct msghdr *, int))                                     \
+	X(int, sendmmsg, (int, struct mmsghdr *, unsigned, int))                                   \
 	X(size_t, fread, (void *, size_t, size_t, FILE *))                                         \
 	X(size_t, fread_unlocked, (void *, size_t, size_t, FILE *))                                \
 	X(size_t, __fread_chk, (void *, size_t, size_t, size_t, FILE *))                           \
@@ -131,7 +135,9 @@ struct statx;
 	X(int, accept4, (int, struct sockaddr *, socklen_t *, int))                                \
 	X(int, getsockname, (int, struct sockaddr *, socklen_t *))                                 \
 	X(int, getpeername, (int, struct sockaddr *, socklen_t *))                                 \
-	X(int, getsockopt, (int, int, int, void *, socklen_t *))
+	X(int, getsockopt, (int, int, int, void *, socklen_t *))                                   \
+	/* reach.c */                                                                              \
+	X(long, ptrace, (int, ...))
 
 /* X(name, register of the argument that points to memory, bytes of it, what they are): ANSWER of
    buffers.c. */
@@ -154,18 +160,55 @@ struct statx;
 	X(wait, "rdi", sizeof(int), answer)                                                        \
 	X(waitpid, "rsi", sizeof(int), answer)                                                     \
 	X(waitid, "rdx", sizeof(siginfo_t), answer)                                                \
-	X(wait4, "rcx", sizeof(struct rusage), answer)                                             \
+	X(sigpending, "rdi", 8, answer)                                                            \
 	X(getitimer, "rsi", sizeof(struct itimerval), answer)                                      \
 	X(timerfd_gettime, "rsi", sizeof(struct itimerspec), answer)
 
+/* X(name): the functions that only something of ours comes before: BEFORE of answers.c. */
+#define REAL_BEFORES(X)                                                                            \
+	X(wait4)                                                                                   \
+	X(select)                                                                                  \
+	X(connect)                                                                                 \
+	X(bind)                                                                                    \
+	X(execve)                                                                                  \
+	X(execv)                                                                                   \
+	X(execvp)                                                                                  \
+	X(execvpe)                                                                                 \
+	X(posix_spawn)                                                                             \
+	X(posix_spawnp)                                                                            \
+	X(setsockopt)                                                                              \
+	X(sendfile)                                                                                \
+	X(sendfile64)                                                                              \
+	X(splice)                                                                                  \
+	X(copy_file_range)                                                                         \
+	X(sigwaitinfo)                                                                             \
+	X(sigtimedwait)                                                                            \
+	X(nanosleep)                                                                               \
+	X(clock_nanosleep)                                                                         \
+	X(setitimer)                                                                               \
+	X(timerfd_settime)                                                                         \
+	X(sched_getaffinity)                                                                       \
+	X(sched_setaffinity)                                                                       \
+	X(getgroups)                                                                               \
+	X(msgrcv)                                                                                  \
+	X(msgsnd)                                                                                  \
+	X(getxattr)                                                                                \
+	X(lgetxattr)                                                                               \
+	X(fgetxattr)                                                                               \
+	X(listxattr)                                                                               \
+	X(llistxattr)                                                                              \
+	X(flistxattr)                                                                              \
+	X(syscall)                                                                                 \
+	X(prctl)
+
+#define REAL_BEFORE_MEMBER(name)			void (*name)(void);
 #define REAL_ANSWER_MEMBER(name, pointer, size, before) void (*name)(void);
 #define REAL_MEMBER(result, name, parameters)		result(*name) parameters;
 
 struct shim_real {
 	REAL_FUNCTIONS(REAL_MEMBER)
 	REAL_ANSWERS(REAL_ANSWER_MEMBER)
-	long (*syscall)(long, ...);
-	int (*prctl)(int, ...);
+	REAL_BEFORES(REAL_BEFORE_MEMBER)
 	bool glibc_malloc;		     /* chunk headers are glibc's */
 	uintptr_t loader_start, loader_size; /* the dynamic linker's code */
 	uintptr_t libc_start, libc_size;     /* libc's code */

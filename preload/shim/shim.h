@@ -210,6 +210,9 @@ static inline bool shim_is_user_mode(void)
 	return shim_traced() && shim_channel.area->user_mode;
 }
 
+/* What /proc says that a descriptor leads to, not NUL-terminated: its length, 0 for none. */
+size_t shim_descriptor_link(int32_t fd, char *text, size_t size);
+
 /* The break as libc knows it, without a system call; NULL when libc has none. */
 void *shim_program_break(void);
 

@@ -475,6 +475,9 @@ static int create_doorbell(struct shim_channel *channel)
 	    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (at < 0)
 		return (int)at;
+	/* Not for core files; nor for debuggers that write one, to whom missing pages are errors.
+	 */
+	SYS3(SYS_madvise, at, FL_DOORBELL_BYTES, MADV_DONTDUMP);
 	channel->doorbell = (uint8_t *)at;
 	return 0;
 }
@@ -491,6 +494,7 @@ static int map_area(struct shim_channel *channel, int fd)
 		return (int)at;
 	if (channel->area)
 		SYS2(SYS_munmap, channel->area, sizeof(*channel->area));
+	SYS3(SYS_madvise, at, sizeof(struct fl_area), MADV_DONTDUMP);
 	channel->area = (struct fl_area *)at;
 	return 0;
 }

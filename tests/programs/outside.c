@@ -2,7 +2,7 @@
 /*
  * outside: other processes reach into this one's memory before anybody has touched it.
  *
- *   outside child|orphan|family|leaderless TRUTH
+ *   outside child|orphan|family|self|leaderless|debugged TRUTH
  *   outside reach PID                    (how it starts others, with an empty environment:
  * untraced)
  *
@@ -15,6 +15,7 @@
 #include <fcntl.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
+#include <sys/socket.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 
@@ -22,10 +23,15 @@
 #define CHUNK	    (CHUNK_PAGES * PAGE)
 #define ROUNDS	    8
 
+/* How memory is read, and, the capitals, written: by process_vm_readv(2) and its kin; by
+   /proc/PID/mem, at an offset and where it stands; word by word, by ptrace(2). */
+#define WAYS "rRmMlLpP"
+
 static const char *truth_file;
 
 struct order {
-	char how; /* 'r', 'w': by process_vm_readv(2) and its kin; 'q': no more */
+	char how;   /* see WAYS; 'q': no more */
+	bool again; /* the pages were touched before */
 	char *start;
 };
 
@@ -41,20 +47,78 @@ struct visitor {
 
 /* ---- the one that reaches ---- */
 
+static void note(const struct order *order)
+{
+	if (!order->again)
+		truth_range(order->start, CHUNK, order->how < 'a' ? "write" : "read", "kernel");
+}
+
+static NOINLINE long by_ptrace(pid_t pid, const struct order *order, char *text)
+{
+	TRACED();
+	long done = 0, word;
+
+	expect(ptrace(PTRACE_SEIZE, pid, NULL, NULL) == 0 &&
+		   ptrace(PTRACE_INTERRUPT, pid, NULL, NULL) == 0 &&
+		   waitpid(pid, NULL, __WALL) == pid,
+	    "PTRACE_SEIZE");
+	note(order);
+	for (; done < (long)CHUNK; done += (long)sizeof(word)) {
+		memcpy(&word, text + done, sizeof(word));
+		errno = 0;
+		if (order->how == 'P')
+			ptrace(PTRACE_POKEDATA, pid, order->start + done, word);
+		else
+			word = ptrace(PTRACE_PEEKDATA, pid, order->start + done, NULL);
+		if (errno)
+			break;
+		memcpy(text + done, &word, sizeof(word));
+	}
+	ptrace(PTRACE_DETACH, pid, NULL, NULL);
+	return done ? done : -1;
+}
+
 static NOINLINE struct result carry_out(pid_t pid, const struct order *order)
 {
 	TRACED();
 	static char text[CHUNK];
 	struct iovec here = {text, CHUNK}, there = {order->start, CHUNK};
+	off_t offset = (off_t)(uintptr_t)order->start;
 	struct result result = {0};
-	const char *access = order->how == 'r' ? "read" : "write";
+	char path[64];
+	int fd;
 
+	snprintf(path, sizeof(path), "/proc/%d/mem", pid);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	expect(fd >= 0 && lseek(fd, offset, SEEK_SET) == offset, path);
 	memset(text, 'w', CHUNK);
+	if (!strchr("pP", order->how))
+		note(order);
 	errno = 0;
-	truth_range(order->start, CHUNK, access, "kernel");
-	result.result = order->how == 'r' ? process_vm_readv(pid, &here, 1, &there, 1, 0)
-					  : process_vm_writev(pid, &here, 1, &there, 1, 0);
+	switch (order->how) {
+	case 'r':
+		result.result = process_vm_readv(pid, &here, 1, &there, 1, 0);
+		break;
+	case 'R':
+		result.result = process_vm_writev(pid, &here, 1, &there, 1, 0);
+		break;
+	case 'm':
+		result.result = pread(fd, text, CHUNK, offset);
+		break;
+	case 'M':
+		result.result = pwrite(fd, text, CHUNK, offset);
+		break;
+	case 'l':
+		result.result = read(fd, text, CHUNK);
+		break;
+	case 'L':
+		result.result = write(fd, text, CHUNK);
+		break;
+	default:
+		result.result = by_ptrace(pid, order, text);
+	}
 	result.error = errno;
+	close(fd);
 	for (size_t i = 0; i < CHUNK; i++)
 		result.zeros += text[i] == 0;
 	return result;
@@ -144,22 +208,27 @@ static void stop_visitor(const struct visitor *visitor, bool orphan)
 	close(visitor->results);
 }
 
-static volatile char *ask(const struct visitor *visitor, char how, const char *name)
+static void ask(const struct visitor *visitor, char how, volatile char *p, bool again)
 {
-	volatile char *p = fresh(CHUNK_PAGES);
-	struct order order = {.how = how, .start = plain(p)};
+	struct order order = {.how = how, .again = again, .start = plain(p)};
 	struct result result;
 	size_t written_there = 0;
 
-	if (name)
-		truth_strange(p, CHUNK, how == 'r' ? "read" : "write", name, visitor->pid);
 	expect(write(visitor->orders, &order, sizeof(order)) == sizeof(order), "write");
 	expect(read(visitor->results, &result, sizeof(result)) == sizeof(result), "read");
 	for (size_t i = 0; i < CHUNK; i++)
 		written_there += p[i] == 'w';
 	printf("%c: %ld, %s; %zu zeros, %zu bytes written\n", how, result.result,
 	    strerrorname_np((int)result.error), result.zeros, written_there);
-	return p;
+}
+
+/* One that is not traced cannot note what it touches. */
+static void ask_stranger(const struct visitor *visitor, char how)
+{
+	volatile char *p = fresh(CHUNK_PAGES);
+
+	truth_strange(p, CHUNK, how == 'r' ? "read" : "write", "visitor", visitor->pid);
+	ask(visitor, how, p, false);
 }
 
 /* ---- others ---- */
@@ -180,8 +249,8 @@ static NOINLINE void by_others(bool orphan)
 		visitors[i] = start_visitor('x', orphan);
 	for (int round = 0; round < ROUNDS; round++)
 		for (size_t i = 0; i < 3; i++) {
-			ask(&visitors[i], 'r', "visitor");
-			ask(&visitors[i], 'w', "visitor");
+			ask_stranger(&visitors[i], 'r');
+			ask_stranger(&visitors[i], 'R');
 			own(1);
 		}
 	for (size_t i = 0; i < 3; i++)
@@ -202,44 +271,44 @@ static NOINLINE void orphan(void)
 
 /* ---- traced processes in each other's memory ---- */
 
-/* A child that waits for the end of its standard input. */
+/* A child that says that it lives, and waits for the end of its standard input. */
 static pid_t start_sleeper(int *end)
 {
 	int fds[2];
 	pid_t pid;
-	char byte;
+	char byte = 0;
 
-	expect(pipe2(fds, O_CLOEXEC) == 0, "pipe2");
+	expect(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) == 0, "socketpair");
 	pid = fork();
 	if (pid == 0) {
 		close(fds[1]);
+		expect(write(fds[0], &byte, 1) == 1, "write");
 		_exit(read(fds[0], &byte, 1) == 0 ? 0 : 1);
 	}
 	close(fds[0]);
+	expect(read(fds[1], &byte, 1) == 1, "read");
 	*end = fds[1];
 	return pid;
 }
 
-static NOINLINE void into_child(void)
+static NOINLINE void into_child(char how)
 {
 	TRACED();
-	volatile char *p = fresh(2 * CHUNK_PAGES);
+	volatile char *p = fresh(CHUNK_PAGES);
+	struct order order = {.how = how, .start = plain(p)};
 	int end, status = -1;
 	pid_t pid = start_sleeper(&end);
 	struct result result;
 
 	truth_memory_of = pid;
 	truth_reaches = true;
-	for (int i = 0; i < 2; i++) {
-		struct order order = {.how = "rw"[i], .start = plain(p + (size_t)i * CHUNK)};
-
-		result = carry_out(pid, &order);
-		printf("into a child: %ld, %zu zeros\n", result.result, result.zeros);
-	}
+	result = carry_out(pid, &order);
 	truth_memory_of = 0;
 	truth_reaches = false;
+	printf("%c, into a child: %ld, %s; %zu zeros\n", how, result.result,
+	    strerrorname_np((int)result.error), result.zeros);
 	/* The same pages here are this process's own, and still untouched. */
-	touch_pages(p, 0, 2 * CHUNK_PAGES, note_and_write);
+	touch_pages(p, 0, CHUNK_PAGES, note_and_write);
 	close(end);
 	expect(waitpid(pid, &status, 0) == pid && status == 0, "waitpid");
 }
@@ -249,12 +318,50 @@ static NOINLINE void family(void)
 	TRACED();
 	struct visitor visitor = start_visitor('f', false);
 
-	for (int i = 0; i < ROUNDS; i++) {
-		ask(&visitor, 'r', NULL);
-		ask(&visitor, 'w', NULL);
-		into_child();
+	for (const char *way = WAYS; *way; way++) {
+		volatile char *p = fresh(CHUNK_PAGES);
+
+		ask(&visitor, *way, p, false);
+		ask(&visitor, 'M', p, true); /* perhaps it was only read */
+		into_child(*way);
 	}
 	stop_visitor(&visitor, false);
+}
+
+/* ---- a process in its own memory ---- */
+
+/* By /proc/PID/mem it may read and write what it may not touch: so do compilers that run what they
+   have written. */
+static NOINLINE void into_protected(int prot, char how)
+{
+	TRACED();
+	volatile char *p = fresh(CHUNK_PAGES);
+	struct order order = {.how = how, .start = plain(p)};
+	struct result result;
+
+	expect(mprotect(plain(p), CHUNK, prot) == 0, "mprotect");
+	result = carry_out(getpid(), &order);
+	expect(mprotect(plain(p), CHUNK, PROT_READ) == 0, "mprotect");
+	printf("%c, protected %d: %ld, %s; %zu zeros; %d there\n", how, prot, result.result,
+	    strerrorname_np((int)result.error), result.zeros, result.result > 0 ? *p : -1);
+}
+
+static NOINLINE void self(void)
+{
+	TRACED();
+	for (int i = 0; i < ROUNDS; i++)
+		for (const char *way = "rRmMlL"; *way; way++) {
+			struct order order = {.how = *way, .start = plain(fresh(CHUNK_PAGES))};
+			struct result result = carry_out(getpid(), &order);
+
+			printf("%c: %ld, %s; %zu zeros\n", *way, result.result,
+			    strerrorname_np((int)result.error), result.zeros);
+		}
+	for (const char *way = "mMlL"; *way; way++) {
+		into_protected(PROT_READ, *way);
+		into_protected(PROT_READ | PROT_EXEC, *way);
+		into_protected(PROT_NONE, *way);
+	}
 }
 
 /* ---- a process whose first thread has ended ---- */
@@ -270,9 +377,9 @@ static NOINLINE void *go_on(void *arg)
 		sched_yield();
 	visitor = start_visitor('x', false);
 	for (int i = 0; i < ROUNDS; i++) {
-		ask(&visitor, 'r', "visitor");
+		ask_stranger(&visitor, 'r');
 		own(3);
-		ask(&visitor, 'w', "visitor");
+		ask_stranger(&visitor, 'R');
 		own(3);
 	}
 	stop_visitor(&visitor, false);
@@ -288,13 +395,38 @@ static NOINLINE void leaderless(void)
 	pthread_exit(NULL);
 }
 
+/* ---- a process that is debugged ---- */
+
+/* Where a debugger looks at memory of which one page is touched. */
+NOINLINE void stop_here(volatile char *memory);
+void stop_here(volatile char *memory)
+{
+	char byte;
+
+	puts("outside: here");
+	expect(read(0, &byte, 1) >= 0, "read");
+	(void)memory;
+}
+
+static NOINLINE void debugged(void)
+{
+	TRACED();
+	volatile char *p = fresh(CHUNK_PAGES);
+
+	truth_exact(p, "write", NULL);
+	*p = 42;
+	stop_here(p);
+	for (size_t i = 0; i < CHUNK_PAGES; i++)
+		printf("page %zu: %d\n", i, p[i * PAGE]);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct {
 		const char *name;
 		void (*run)(void);
-	} all[] = {
-	    {"child", child}, {"orphan", orphan}, {"family", family}, {"leaderless", leaderless}};
+	} all[] = {{"child", child}, {"orphan", orphan}, {"family", family}, {"self", self},
+	    {"debugged", debugged}, {"leaderless", leaderless}};
 
 	if (argc < 3)
 		return 2;

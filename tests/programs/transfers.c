@@ -3,7 +3,7 @@
  * transfers: system calls of a program's own threads whose buffers, answers and arguments lie in
  * memory that nobody has touched. What syscalls.c has is not repeated.
  *
- *   transfers vectors|messages|pipes|direct|answers|sets|limits|populated|executed TRUTH
+ *   transfers vectors|messages|pipes|direct|answers|sets|limits|populated|packets|executed TRUTH
  *
  * Prints what the calls answered and what lies in the memory then, which is the same without
  * tracing.
@@ -13,6 +13,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/if_xdp.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <sched.h>
@@ -644,6 +645,38 @@ static NOINLINE void populated(void)
 	close(file_fd);
 }
 
+/* ---- taken with the address space locked: the kernel does not wait for these pages ---- */
+
+static NOINLINE void give_packets(volatile char *p, int fd)
+{
+	TRACED();
+	struct xdp_umem_reg memory = {.len = FILE_PAGES * PAGE, .chunk_size = PAGE};
+
+	memory.addr = (uintptr_t)p;
+	written(p, FILE_PAGES);
+	printf(
+	    "XDP_UMEM_REG: %d\n", setsockopt(fd, SOL_XDP, XDP_UMEM_REG, &memory, sizeof(memory)));
+}
+
+static NOINLINE void packets(void)
+{
+	TRACED();
+	for (int i = 0; i < ROUNDS; i++) {
+		int fd = socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0);
+
+		if (fd < 0) {
+			volatile char *p = fresh(1);
+
+			truth_exact(p, "write", NULL);
+			*p = 1;
+			printf("no AF_XDP: %s\n", strerrorname_np(errno));
+			break;
+		}
+		give_packets(fresh(FILE_PAGES), fd);
+		close(fd);
+	}
+}
+
 /* ---- arguments of a new program: the kernel reads them in the child, which then is another ----
  */
 
@@ -682,7 +715,7 @@ int main(int argc, char **argv)
 		void (*run)(void);
 	} all[] = {{"vectors", vectors}, {"messages", messages}, {"pipes", pipes},
 	    {"direct", direct}, {"answers", answers}, {"sets", sets}, {"limits", limits},
-	    {"populated", populated}, {"executed", executed}};
+	    {"populated", populated}, {"packets", packets}, {"executed", executed}};
 
 	if (argc < 3)
 		return 2;
