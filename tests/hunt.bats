@@ -60,13 +60,18 @@ tormented() {
 	tormented slow sigbus
 }
 
-# killed PROGRAM ARGUMENTS...: its monitor is killed at a random moment, in every mode; the program
-# does as without.
+# bats test_tags=stress
+@test "hunt: the monitor is stopped now and then: kernel" {
+	tormented stop kernel
+}
+
+# killed PROGRAM ARGUMENTS...: its monitor is killed at a random moment, in every mode, or with each of
+# $SETTINGS; the program does as without.
 killed() {
 	local setting
 	_run_as untraced 60 "" "$@"
-	for setting in FAULTLINE_MODE=missing FAULTLINE_MODE=write FAULTLINE_MODE=sigbus \
-		FAULTLINE_UNPRIVILEGED=1 FAULTLINE_CAPTURE=signal; do
+	for setting in ${SETTINGS:-FAULTLINE_MODE=missing FAULTLINE_MODE=write FAULTLINE_MODE=sigbus
+		FAULTLINE_UNPRIVILEGED=1 FAULTLINE_CAPTURE=signal}; do
 		export "${setting?}" TORMENT=kill TORMENT_LOG=log
 		_run_as recorded 60 "/^faultline: the monitor was killed/d" \
 			"$FAULTLINE" record --quiet --output=recorded.jsonl -- "$@"
@@ -92,5 +97,23 @@ killed() {
 		killed "$PROGRAMS/buserror" masks
 		killed "$PROGRAMS/segv" 100
 		killed bash -c 'for i in 1 2 3; do ls /usr | sort | wc -l; done'
+	done
+}
+
+# bats test_tags=stress
+@test "hunt: the monitor is killed while the kernel waits for it" {
+	local round what
+	for ((round = 0; round < 2; round++)); do
+		killed "$PROGRAMS/transfers" messages truth
+		killed "$PROGRAMS/transfers" pipes truth
+		killed "$PROGRAMS/outside" family truth
+		# In the other modes it does not wait, and these are refused.
+		local SETTINGS="FAULTLINE_MODE=missing FAULTLINE_MODE=write FAULTLINE_CAPTURE=signal"
+		for what in inline later workers poller aio; do
+			killed "$PROGRAMS/rings" $what truth
+		done
+		killed "$PROGRAMS/outside" child truth
+		killed "$PROGRAMS/outside" leaderless truth
+		unset SETTINGS
 	done
 }
