@@ -40,23 +40,12 @@ static void count(struct totals *totals, const struct trace_event *event)
 		totals->lost += (json_int_t)event->loss.count;
 }
 
-/* The session line says what it was filtered by, once for each time. */
+/* The session line says what it was filtered by, each time. */
 static int write_session(
     struct trace_output *output, const struct filter *filter, const struct trace_event *event)
 {
 	json_t *line = json_loadb(event->text, event->text_size, 0, NULL);
-	json_t *filters = json_object_get(line, "filters");
-	size_t word_count;
-	const char *const *words = filter_words(filter, &word_count);
-	int result = line ? 0 : -ENOMEM;
-	if (result == 0 && word_count > 0 && !json_is_array(filters)) {
-		filters = json_array();
-		result = json_object_set_new(line, "filters", filters) < 0 ? -ENOMEM : 0;
-	}
-	/* what is typed may be no UTF-8, which JSON cannot hold */
-	for (size_t i = 0; result == 0 && i < word_count; i++)
-		if (json_array_append_new(filters, json_string(words[i])) < 0)
-			json_array_append_new(filters, json_string("?"));
+	int result = line ? filter_note(filter, line) : -ENOMEM;
 	if (result == 0)
 		result = trace_output_json(output, line);
 	else

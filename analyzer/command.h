@@ -47,7 +47,7 @@ struct command {
 };
 
 extern const struct command record_command, stop_command, report_command, html_command,
-    filter_command, export_command, check_command;
+    filter_command, merge_command, export_command, check_command;
 
 /* The rows of main.c, ended by one without a name. */
 extern const struct command *const command_table[];

@@ -6,6 +6,8 @@
  */
 #include "fault_line.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #define MOST_DIGITS 18 /* fit 63 bits, whatever they are */
@@ -146,4 +148,36 @@ bool fault_line_parse(const char *text, size_t size, struct fault_line *fault)
 	fault->origin = origin;
 	fault->served = served;
 	return TAKE(&cursor, "}") && cursor.at == cursor.end;
+}
+
+/* ,"KEY":"WORD" where there is a word. */
+static char *put_word(char *at, const char *key, const char *word)
+{
+	return word[0] != '\0' ? at + sprintf(at, ",\"%s\":\"%s\"", key, word) : at;
+}
+
+static char *put_number(char *at, const char *key, bool is_there, int64_t number)
+{
+	return is_there ? at + sprintf(at, ",\"%s\":%" PRId64, key, number) : at;
+}
+
+size_t fault_line_write(char *buffer, const struct fault_line *fault)
+{
+	char *at = buffer;
+	at += sprintf(at,
+	    "{\"type\":\"fault\",\"ts\":%" PRId64 ",\"pid\":%" PRId64 ",\"tid\":%" PRId64
+	    ",\"addr\":\"0x%" PRIx64 "\"",
+	    fault->ts, fault->pid, fault->tid, fault->addr);
+	at = put_word(at, "access", fault_access_words[fault->access]);
+	at = put_word(at, "kind", fault_kind_words[fault->kind]);
+	at = put_word(at, "origin", fault_origin_words[fault->origin]);
+	at = put_number(at, "region", fault->has & FAULT_HAS_REGION, fault->region);
+	at = put_number(at, "offset", fault->has & FAULT_HAS_OFFSET, fault->offset);
+	at = put_number(at, "alloc", fault->has & FAULT_HAS_ALLOC, fault->alloc);
+	at = put_number(at, "stack", fault->has & FAULT_HAS_STACK, fault->stack);
+	at = put_word(at, "served", fault_served_words[fault->served]);
+	at = put_number(at, "service_ns", fault->service_ns != 0, fault->service_ns);
+	at = put_number(at, "epoch", fault->has & FAULT_HAS_EPOCH, fault->epoch);
+	*at++ = '}';
+	return (size_t)(at - buffer);
 }

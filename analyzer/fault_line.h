@@ -65,6 +65,15 @@ struct fault_line {
 /* True: the line has the recorder's shape, and *fault is filled. False: it is for jansson. */
 bool fault_line_parse(const char *text, size_t size, struct fault_line *fault);
 
+/* Bytes that a line may take, without a newline or NUL. */
+#define FAULT_LINE_MAX 640
+
+/*
+ * The other way round: writes the line that fault_line_parse reads, which has no words of a later
+ * version, into a buffer of FAULT_LINE_MAX bytes. Returns its length.
+ */
+size_t fault_line_write(char *buffer, const struct fault_line *fault);
+
 /* The index of a word in one of the tables above, whose last index is `other`. */
 unsigned fault_word(const char *const *words, unsigned other, const char *word);
 

@@ -6,6 +6,7 @@
 
 #include "demangle.h"
 #include "message.h"
+#include "utf8.h"
 
 #include <errno.h>
 #include <fnmatch.h>
@@ -302,6 +303,22 @@ const char *const *filter_words(const struct filter *filter, size_t *count)
 {
 	*count = filter ? filter->typed.count : 0;
 	return filter ? (const char *const *)filter->typed.texts : NULL;
+}
+
+int filter_note(const struct filter *filter, json_t *session)
+{
+	json_t *filters = json_object_get(session, "filters");
+	if (filter_keeps_all(filter))
+		return 0;
+	if (!json_is_array(filters)) {
+		filters = json_array();
+		if (json_object_set_new(session, "filters", filters) < 0)
+			return -ENOMEM;
+	}
+	for (size_t i = 0; i < filter->typed.count; i++)
+		if (json_array_append_new(filters, utf8_json(filter->typed.texts[i])) < 0)
+			return -ENOMEM;
+	return 0;
 }
 
 static bool has_number(const struct values *values, int64_t number)

@@ -19,6 +19,8 @@
 #include "arguments.h"
 #include "trace.h"
 
+#include <jansson.h>
+
 /* For the `groups` of a command. */
 extern const struct option_group filter_options;
 
@@ -37,6 +39,9 @@ bool filter_keeps_all(const struct filter *filter);
 
 /* The options given, as typed ("--pid=7"); `count` of them. Owned by the filter. */
 const char *const *filter_words(const struct filter *filter, size_t *count);
+
+/* Adds them to the "filters" of a session line, behind those of earlier times. 0 or -ENOMEM. */
+int filter_note(const struct filter *filter, json_t *session);
 
 /* What is asked about. What it has not got is NULL, or 0 where that is said. */
 struct filter_subject {

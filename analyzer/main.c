@@ -46,6 +46,7 @@ const struct command *const command_table[] = {
     &report_command,
     &html_command,
     &filter_command,
+    &merge_command,
     &export_command,
     &check_command,
     &help_command,

@@ -8,6 +8,7 @@
 #include "filter.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -36,10 +37,9 @@ int taking_text(struct taking *taking, const char *key, const char *otherwise, c
 	return 0;
 }
 
-/* The command's words with spaces between, in the pool. */
-static int take_command(struct taking *taking, const char **command)
+/* Words with spaces between, in the pool; none leave *command as it is. */
+static int join_words(struct taking *taking, const json_t *words, const char **command)
 {
-	const json_t *words = json_object_get(taking->json, "command");
 	size_t size = 1, at = 0;
 	if (!words)
 		return 0;
@@ -63,6 +63,33 @@ static int take_command(struct taking *taking, const char **command)
 	return *command ? 0 : taking_no_memory(taking);
 }
 
+static int take_command(struct taking *taking, const char **command)
+{
+	return join_words(taking, json_object_get(taking->json, "command"), command);
+}
+
+/* What ran, of a merged trace: the commands of its parts, with semicolons between. */
+static int take_merged(struct taking *taking, const char **command)
+{
+	const json_t *merged = json_object_get(taking->json, "merged");
+	size_t size = 0;
+	char *joined = NULL;
+	FILE *out = open_memstream(&joined, &size);
+	int result = out ? 0 : taking_no_memory(taking);
+	for (size_t i = 0; result == 0 && i < json_array_size(merged); i++) {
+		const json_t *part = json_array_get(merged, i);
+		const char *own = "";
+		result = join_words(taking, json_object_get(part, "command"), &own);
+		fprintf(out, "%s%s", i > 0 ? "; " : "", own);
+	}
+	if (out && fclose(out) != 0 && result == 0)
+		result = taking_no_memory(taking);
+	if (result == 0 && !(*command = text_pool_add(&taking->trace->texts, joined)))
+		result = taking_no_memory(taking);
+	free(joined);
+	return result;
+}
+
 int trace_names_session(struct trace *trace, const json_t *json)
 {
 	struct trace_session *session = &trace->session;
@@ -75,7 +102,9 @@ int trace_names_session(struct trace *trace, const json_t *json)
 	    {"kernel", &session->kernel}, {"machine", &session->machine}, {"mode", &session->mode},
 	    {"capture", &session->capture}};
 	session->command = "";
-	int result = take_command(&taking, &session->command);
+	int result = json_is_array(json_object_get(json, "merged"))
+			 ? take_merged(&taking, &session->command)
+			 : take_command(&taking, &session->command);
 	for (size_t i = 0; result >= 0 && i < sizeof(texts) / sizeof(texts[0]); i++)
 		result = taking_text(&taking, texts[i].key, "", texts[i].text);
 	if (result >= 0)

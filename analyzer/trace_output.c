@@ -142,15 +142,16 @@ int trace_output_close(struct trace_output *output)
 	if (!output)
 		return 0;
 	int result = write_batch(output);
-	if (output->file) {
+	/* where nothing was written, output_destroy removes the file again */
+	if (output->file && output->begun) {
 		int late = output_close(output->file);
 		if (late < 0 && result == 0) {
 			message("%s: cannot write to \"%s\": %s", output->command, output->path,
 			    strerror(-late));
 			result = late;
 		}
-		output_destroy(output->file);
 	}
+	output_destroy(output->file);
 	free(output->batch);
 	free(output);
 	return result;

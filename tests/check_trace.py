@@ -106,7 +106,7 @@ class Trace:
 
     def read_process(self, line):
         self.own_pids[line["pid"]] = line.get("ns_pid", line["pid"])
-        if ("ns_pid" in line) != ("pid_ns" in line):
+        if ("ns_pid" in line) != ("pid_ns" in line) and "merged" not in self.session:
             self.complain("one of ns_pid and pid_ns is missing")
         if line["event"] in ("exec", "exit"):
             self.gone.append((line["ts"], line["pid"], 0, 1 << 64))

@@ -186,7 +186,7 @@ is_valid() {
 	grep -F "$(sed -n 2p many.jsonl)" kept.jsonl >/dev/null
 	# no place for the file
 	mkdir closed
-	TMPDIR=$PWD/closed/gone run_faultline --status 1 filter --pid=10000 many.jsonl -o kept.jsonl
+	TMPDIR=$PWD/closed/gone run_faultline --status 1 filter --pid=10000 many.jsonl -o never.jsonl
 	grep -q 'many.jsonl:[0-9]*: cannot keep lines aside in a temporary file: No such file' stderr
 }
 

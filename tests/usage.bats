@@ -21,10 +21,10 @@ refuses() {
 	[[ $output =~ ^faultline\ [0-9]+\.[0-9]+\.[0-9]+ ]]
 	run_faultline --help
 	local command
-	for command in record stop report filter export check help completion; do
+	for command in record stop report html filter merge export check help completion; do
 		grep -q "^  $command " stdout
 	done
-	for command in record stop report filter export check help completion; do
+	for command in record stop report html filter merge export check help completion; do
 		run_faultline "$command" --help
 		grep -q "^usage: faultline $command" stdout
 		awk 'length > 80 { print; bad = 1 } END { exit bad }' stdout
@@ -73,6 +73,8 @@ refuses() {
 	refuses 2 "--symbol=(: is no extended regular expression" report --symbol='(' t
 	refuses 2 "unknown option --symbl; did you mean --symbol?" report --symbl=x t
 	refuses 2 "which trace?" filter --pid=1
+	refuses 2 "which traces? usage: faultline merge [OPTIONS] TRACE TRACE..." merge one
+	refuses 2 "standard input is one trace only" merge - -
 }
 
 @test "usage: record refuses wrong flags and values before anything is started" {

@@ -96,6 +96,33 @@ static void test_recorder(void)
 	trace_reader_close(foreign);
 }
 
+/* Lines of the recorder, written again, are what they were. */
+static void test_writing(void)
+{
+	struct event_fault event;
+	struct fault_line fault;
+	char line[LINE_FAULT_MAX], again[FAULT_LINE_MAX];
+	int lines = 0;
+
+	for (int i = 0; i < LINES; i++) {
+		random_fault(&event);
+		size_t size = line_fault(line, &event) - 1;
+
+		if (!fault_line_parse(line, size, &fault))
+			continue;
+		lines++;
+		if (!CHECK(fault_line_write(again, &fault) == size && !memcmp(again, line, size),
+			"%.*s", (int)size, line))
+			break;
+	}
+	CHECK(lines > LINES / 2, "only %d lines", lines);
+	/* the longest */
+	fault = (struct fault_line){INT64_MIN, INT64_MIN, INT64_MIN, UINT64_MAX, INT64_MIN,
+	    INT64_MIN, INT64_MIN, INT64_MIN, INT64_MIN, INT64_MIN, UINT32_MAX, FAULT_ACCESS_WRITE,
+	    FAULT_KIND_WRITE_PROTECT, FAULT_ORIGIN_KERNEL, FAULT_SERVED_UNPROTECT};
+	CHECK(fault_line_write(again, &fault) < FAULT_LINE_MAX, "too long");
+}
+
 #define BEGIN "{\"type\":\"fault\",\"ts\":1,\"pid\":2,\"tid\":3,\"addr\":\"0x"
 
 static void test_all_keys(void)
@@ -159,6 +186,7 @@ int main(void)
 
 	check_enter_folder(folder);
 	check_case("the recorder's lines, without jansson and with it", test_recorder);
+	check_case("the recorder's lines, written again", test_writing);
 	check_case("a line with all keys", test_all_keys);
 	check_case("other lines are left to jansson", test_left_to_jansson);
 	check_leave_folder(folder);
