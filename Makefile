@@ -36,7 +36,7 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 PACKAGES := gcc g++ libc6-dev pkg-config libunwind-dev libjansson-dev libelf-dev libdw-dev \
 	libzstd-dev libprotobuf-c-dev protobuf-c-compiler zlib1g-dev node-d3
 # What the tests are written with, and the programs that they trace.
-PACKAGES_CHECK := bats jq zstd binutils procps strace mandoc python3 clang libdebuginfod1 rustc \
+PACKAGES_CHECK := bats jq zstd cmark-gfm binutils procps strace mandoc python3 clang libdebuginfod1 rustc \
 	default-jdk-headless gdb git libjemalloc2 libmimalloc2.0 libtcmalloc-minimal4 make \
 	memcached nginx nodejs openssl perl postgresql redis-server redis-tools sqlite3 stress-ng \
 	wrk xz-utils \
@@ -125,7 +125,7 @@ analyzer_packages := jansson libdw libelf libprotobuf-c libzstd zlib
 all_packages = $(sort $(monitor_packages) $(analyzer_packages))
 # libstdc++ is for its demangler; see analyzer/demangle.c.
 monitor_libs = $(call libraries,$(monitor_packages)) -pthread
-analyzer_libs = $(call libraries,$(analyzer_packages)) -l:libstdc++.a -pthread
+analyzer_libs = $(call libraries,$(analyzer_packages)) -l:libstdc++.a -lm -pthread
 
 # Test programs. PROGRAM_FLAGS_name adds flags for one of them, BENCH_FLAGS_name for a benchmark.
 program_cflags := -g -pthread

@@ -7,6 +7,9 @@
 
 #include "message.h"
 
+#include <errno.h>
+#include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define NAME_LIMIT 48 /* longer words are not compared with names */
@@ -173,4 +176,23 @@ enum argument arguments_next(struct arguments *arguments)
 		return long_option(arguments, word + 2);
 	arguments->cluster = word + 1;
 	return short_option(arguments);
+}
+
+int arguments_limit(const struct arguments *arguments, size_t *limit)
+{
+	const char *value = arguments->value;
+	char *end;
+	errno = 0;
+	unsigned long number = strtoul(value, &end, 10);
+	if (strcmp(value, "all") == 0) {
+		*limit = SIZE_MAX;
+		return 0;
+	}
+	if (value[0] < '0' || value[0] > '9' || *end != '\0' || errno != 0 || number == 0) {
+		message("%s: --%s=%s: must be a number from 1, or all", arguments->command->name,
+		    arguments->option->flag, value);
+		return -EINVAL;
+	}
+	*limit = number;
+	return 0;
 }

@@ -37,6 +37,12 @@ void arguments_start(
  */
 enum argument arguments_next(struct arguments *arguments);
 
+/*
+ * The value of the option that was found as a number of rows, SIZE_MAX for "all". 0, or -EINVAL
+ * after a message.
+ */
+int arguments_limit(const struct arguments *arguments, size_t *limit);
+
 /* The name in `names` most like `word`, NULL when none is close. For "did you mean". */
 const char *closest_name(const char *word, const char *const *names, size_t count);
 

@@ -45,23 +45,6 @@ struct own {
 	struct location_request locations;
 };
 
-static int take_limit(const char *value, size_t *limit)
-{
-	char *end;
-	errno = 0;
-	unsigned long number = strtoul(value, &end, 10);
-	if (strcmp(value, "all") == 0) {
-		*limit = SIZE_MAX;
-		return 0;
-	}
-	if (value[0] < '0' || value[0] > '9' || *end != '\0' || errno != 0 || number == 0) {
-		message("report: --limit=%s: must be a number from 1, or all", value);
-		return -EINVAL;
-	}
-	*limit = number;
-	return 0;
-}
-
 static int take_percent(const char *value, double *percent)
 {
 	char *end;
@@ -115,7 +98,7 @@ static int take_option(void *context, const struct arguments *arguments)
 	if (strcmp(flag, "by") == 0)
 		return take_sections(arguments->value, &own->report.sections);
 	if (strcmp(flag, "limit") == 0)
-		return take_limit(arguments->value, &own->report.limit);
+		return arguments_limit(arguments, &own->report.limit);
 	if (strcmp(flag, "min-percent") == 0)
 		return take_percent(arguments->value, &own->report.min_percent);
 	if (strcmp(flag, "sort") == 0)

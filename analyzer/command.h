@@ -17,6 +17,7 @@ enum {
 	STATUS_OK = 0,
 	STATUS_FAILED = 1,
 	STATUS_USAGE = 2,
+	STATUS_GREW = 3,
 	STATUS_NOT_TRACED = 125,
 	STATUS_NOT_RUN = 126,
 	STATUS_NOT_FOUND = 127,
@@ -47,7 +48,7 @@ struct command {
 };
 
 extern const struct command record_command, stop_command, report_command, html_command,
-    filter_command, merge_command, export_command, check_command;
+    filter_command, merge_command, diff_command, export_command, check_command;
 
 /* The rows of main.c, ended by one without a name. */
 extern const struct command *const command_table[];

@@ -47,6 +47,7 @@ const struct command *const command_table[] = {
     &html_command,
     &filter_command,
     &merge_command,
+    &diff_command,
     &export_command,
     &check_command,
     &help_command,

@@ -19,6 +19,10 @@ run_unit() {
 	run_unit queue
 }
 
+@test "welch: Student's distribution, and samples" {
+	run_unit welch
+}
+
 @test "line: every event's line has its keys, in order, as valid JSON" {
 	run_unit line
 }
