@@ -158,8 +158,7 @@ static NOINLINE void child(void)
 {
 	TRACED();
 	truth_forked();
-	truth_pid();
-	truth_keeps_pid = true;
+	truth_kept_pid = getpid();
 	mapped_now();
 	allocations();
 	write_notes();
@@ -183,8 +182,7 @@ int main(int argc, char **argv)
 		truth_fail(argv[1]);
 	fputs("", file);
 	truth_thread("filtered");
-	truth_pid();
-	truth_keeps_pid = true;
+	truth_kept_pid = getpid();
 	mallopt(M_ARENA_MAX, 1);
 	early = touch_map(pages * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE);
 	TRACED();

@@ -82,8 +82,12 @@ static __thread struct {
 	struct truth_place place;
 } truth_self;
 
-static pid_t truth_known_pid, truth_own_pid; /* 0: not yet */
-static bool truth_keeps_pid;		     /* it may not ask again */
+static pid_t truth_kept_pid; /* of a program that may not ask again; else 0 */
+
+static UNUSED pid_t truth_own_pid(void)
+{
+	return truth_kept_pid ? truth_kept_pid : getpid();
+}
 
 /*
  * The ID by which the trace knows this process: that of the namespace that recording began in. A
@@ -91,16 +95,11 @@ static bool truth_keeps_pid;		     /* it may not ask again */
  */
 static UNUSED pid_t truth_pid(void)
 {
-	const char *proc = getenv("TRUTH_PROC");
+	const char *proc = truth_kept_pid ? NULL : getenv("TRUTH_PROC");
 	char text[32] = "";
 
-	if (!truth_known_pid) {
-		truth_own_pid = getpid();
-		truth_known_pid = proc && readlinkat(atoi(proc), "self", text, sizeof(text) - 1) > 0
-				      ? atoi(text)
-				      : truth_own_pid;
-	}
-	return truth_known_pid;
+	return proc && readlinkat(atoi(proc), "self", text, sizeof(text) - 1) > 0 ? atoi(text)
+										  : truth_own_pid();
 }
 
 static UNUSED void truth_fail(const char *what)
@@ -182,10 +181,8 @@ static UNUSED struct truth_touch *truth_note(
 	touch->thread = truth_self.name;
 	touch->top = leaf ? truth_push(leaf, truth_self.top) : truth_self.top;
 	touch->place = truth_self.place;
-	if (!truth_keeps_pid)
-		truth_known_pid = 0;
 	touch->pid = truth_memory_of ? truth_memory_of : truth_pid();
-	touch->own_pid = truth_memory_of ? truth_memory_of : truth_own_pid;
+	touch->own_pid = truth_memory_of ? truth_memory_of : truth_own_pid();
 	touch->tid = truth_self.tid;
 	touch->process = truth_reaches ? getpid() : 0;
 	touch->exact = true;
@@ -239,7 +236,6 @@ static UNUSED void truth_strange(
 static UNUSED void truth_forked(void)
 {
 	truth_touch_count = 0;
-	truth_known_pid = 0;
 	truth_self.tid = gettid();
 }
 
