@@ -23,7 +23,6 @@
 
 #define FORMAT_VERSION 60
 #define GECKO_VERSION  31 /* of the browser's own format, which this could have been made from */
-#define NO_STACK       UINT32_MAX
 
 /* Of a thread. Strings live as long as the trace. */
 struct event_row {
@@ -31,7 +30,7 @@ struct event_row {
 	uint64_t address, bytes;
 	const char
 	    *source;	/* of a fault, "" for none; of an allocation the function that made it */
-	uint32_t stack; /* the trace's index, or NO_STACK */
+	uint32_t stack; /* the trace's index, or FIREFOX_NO_STACK */
 	uint8_t is_allocation, access, kind, origin;
 };
 
@@ -84,7 +83,8 @@ static int add_row(struct row_spool **spool, uint32_t list, const void *row, siz
 static int take_event(struct firefox *firefox, const struct trace_thread *thread,
     const struct trace_stack *stack, struct event_row *row)
 {
-	row->stack = stack ? stack->index : NO_STACK;
+	row->stack = stack ? stack->index : FIREFOX_NO_STACK;
+	firefox->tables.has_stackless |= !stack;
 	int result = used_stacks_add(&firefox->tables.used, stack);
 	if (result == 0 && thread)
 		result = add_row(&firefox->events, thread->index, row, sizeof(*row));
@@ -129,11 +129,7 @@ typedef void put_cell(const struct firefox *firefox, const struct event_row *row
 
 static void put_stack(const struct firefox *firefox, const struct event_row *row)
 {
-	if (row->stack == NO_STACK)
-		fputs("null", firefox->export->out);
-	else
-		fprintf(
-		    firefox->export->out, "%u", firefox_tables_node(&firefox->tables, row->stack));
+	fprintf(firefox->export->out, "%u", firefox_tables_node(&firefox->tables, row->stack));
 }
 
 static void put_time(const struct firefox *firefox, const struct event_row *row)
@@ -176,7 +172,7 @@ static void put_data(const struct firefox *firefox, const struct event_row *row)
 		fprintf(out, ",\"access\":\"%s\",\"kind\":\"%s\",\"origin\":\"%s\"",
 		    fault_access_words[row->access], fault_kind_words[row->kind],
 		    fault_origin_words[row->origin]);
-	if (row->stack != NO_STACK)
+	if (row->stack != FIREFOX_NO_STACK)
 		fprintf(out, ",\"cause\":{\"stack\":%u}",
 		    firefox_tables_node(&firefox->tables, row->stack));
 	putc_unlocked('}', out);

@@ -4,7 +4,8 @@
  * be written one behind the other.
  *
  * A frame of the trace is as many frames here as there are functions in it, innermost first; so is
- * each stack as many stacks, outermost first, the last of which is its place.
+ * each stack as many stacks, outermost first, the last of which is its place. The Firefox Profiler
+ * leaves out of its sums what has no stack: such events get one, the table's last, that says so.
  */
 #include "firefox_tables.h"
 
@@ -44,6 +45,13 @@ static int settle_stacks(struct firefox_tables *tables)
 		next += frame->line_count;
 		tables->nodes[i] = next - 1;
 	}
+	if (tables->has_stackless) {
+		const struct code_frame *frame = code_names_frame(export->names, NULL);
+		if (!frame)
+			return -ENOMEM;
+		next += frame->line_count;
+	}
+	tables->node_count = next;
 	return 0;
 }
 
@@ -93,7 +101,8 @@ int firefox_tables_settle(struct firefox_tables *tables)
 
 uint32_t firefox_tables_node(const struct firefox_tables *tables, uint32_t stack_index)
 {
-	return tables->nodes[stack_index];
+	return stack_index == FIREFOX_NO_STACK ? tables->node_count - 1
+					       : tables->nodes[stack_index];
 }
 
 void firefox_tables_put_libraries(const struct firefox_tables *tables)
@@ -178,22 +187,29 @@ static int each_frame(struct firefox_tables *tables, put_cell *put)
 	return result;
 }
 
+static int put_node(
+    struct firefox_tables *tables, put_cell *put, const struct trace_stack *stack, bool *first)
+{
+	const struct code_frame *frame =
+	    code_names_frame(tables->export->names, stack ? stack->frame : NULL);
+	int result = 0;
+	for (unsigned j = frame->line_count; result == 0 && j-- > 0;) {
+		struct row row = {frame->lines[j].function, frame, j, stack};
+		result = put_row(tables, put, &row, first);
+	}
+	return result;
+}
+
 static int each_stack(struct firefox_tables *tables, put_cell *put)
 {
 	const struct trace *trace = tables->export->trace;
 	bool first = true;
 	int result = 0;
-	for (uint32_t i = 0; i < trace_stack_count(trace); i++) {
-		if (!used_stacks_has(&tables->used, i))
-			continue;
-		const struct trace_stack *stack = trace_stack_at(trace, i);
-		const struct code_frame *frame =
-		    code_names_frame(tables->export->names, stack->frame);
-		for (unsigned j = frame->line_count; result == 0 && j-- > 0;) {
-			struct row row = {frame->lines[j].function, frame, j, stack};
-			result = put_row(tables, put, &row, &first);
-		}
-	}
+	for (uint32_t i = 0; result == 0 && i < trace_stack_count(trace); i++)
+		if (used_stacks_has(&tables->used, i))
+			result = put_node(tables, put, trace_stack_at(trace, i), &first);
+	if (result == 0 && tables->has_stackless)
+		result = put_node(tables, put, NULL, &first);
 	return result;
 }
 
@@ -302,7 +318,7 @@ static int put_stack_prefix(struct firefox_tables *tables, const struct row *row
 	if (row->line + 1 < row->frame->line_count)
 		fprintf(
 		    tables->export->out, "%u", tables->nodes[row->stack->index] - row->line - 1);
-	else if (row->stack->caller)
+	else if (row->stack && row->stack->caller)
 		fprintf(tables->export->out, "%u", tables->nodes[row->stack->caller->index]);
 	else
 		return put_null(tables, row);
@@ -396,7 +412,7 @@ static int put_sources(struct firefox_tables *tables)
 	return result;
 }
 
-/* The number of rows of the tables of frames and of stacks. */
+/* The number of rows of the table of frames. */
 static uint32_t count_frames(const struct firefox_tables *tables)
 {
 	const struct code_names *names = tables->export->names;
@@ -406,20 +422,11 @@ static uint32_t count_frames(const struct firefox_tables *tables)
 		   : tables->rows[count - 1] + code_names_frame_at(names, count - 1)->line_count;
 }
 
-static uint32_t count_stacks(const struct firefox_tables *tables)
-{
-	for (uint32_t i = trace_stack_count(tables->export->trace); i-- > 0;)
-		if (tables->nodes[i] != NO_PLACE)
-			return tables->nodes[i] + 1;
-	return 0;
-}
-
 int firefox_tables_put_shared(struct firefox_tables *tables)
 {
 	FILE *out = tables->export->out;
 	fputs("\"shared\":{", out);
-	int result =
-	    put_table(tables, "stackTable", stack_columns, each_stack, count_stacks(tables));
+	int result = put_table(tables, "stackTable", stack_columns, each_stack, tables->node_count);
 	if (result == 0)
 		result = put_table(
 		    tables, "frameTable", frame_columns, each_frame, count_frames(tables));

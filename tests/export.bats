@@ -218,7 +218,11 @@ teardown() {
 @test "export firefox: the Firefox Profiler reads threads, faults, memory and markers" {
 	requires userfaultfd perf
 	expect
-	export_as firefox real.json "$real"
+	# some without a stack: they count as the others do
+	zstd --decompress --stdout --quiet "$real" |
+		awk '/"type":"fault"/ && ++n % 50 == 0 { sub(/,"stack":[0-9]+/, "") } { print }' >some.jsonl
+	[[ $(trace_count some.jsonl fault '.stack == null') -ge $((faults / 50)) ]]
+	export_as firefox real.json some.jsonl
 	# it may say that it is still starting
 	profiler load real.json || wait_until --time 60 profiler_is_up
 	profiler thread list --json --limit 0
@@ -388,7 +392,7 @@ print(len(rows), row["thread"], row["stack"].split(";")[-1])
 	tail -n +2 placer.csv | awk -F , '{ faults++; bytes += $10 } END { print faults, bytes }' >sums
 	[[ $(<sums) == "$faults $touched" ]]
 	for format in folded speedscope chrome firefox pprof csv; do
-		export_as "$format" plain "$real" --access=write
+		run_faultline export -f "$format" --access=write -o plain "$real"
 		run_faultline export -f "$format" --access=write -o compressed.zst - <"$real"
 		zstd --decompress --stdout --quiet compressed.zst | cmp - plain
 		# from a pipe into a pipe, filtered before
