@@ -516,8 +516,12 @@ static void keep_memory_uffd(struct shim_channel *channel, struct descriptors *d
 	d->uffd[1] = -1;
 }
 
-/* One hello with these descriptors, to the monitor of that name. When that answers -EAGAIN,
-   `device` gets what it sent, or -1. */
+/*
+ * One hello with these descriptors, to the monitor of that name. When that answers -EAGAIN,
+ * `device` gets what it sent, or -1. The descriptor whose faults the monitor serves is closed as
+ * soon as it has been sent: would we still hold it when the monitor dies, after it has registered
+ * memory that we need to read its answer, we would wait for ever.
+ */
 static int hello_once(struct shim_channel *channel, uint32_t forked, const char *name,
     struct descriptors *d, struct fl_welcome *welcome, int *device)
 {
@@ -534,6 +538,9 @@ static int hello_once(struct shim_channel *channel, uint32_t forked, const char 
 		return socket;
 	SYS_REGISTERS(&hello.registers);
 	result = send_hello(socket, &hello, d);
+	if (d->uffd[0] >= 0)
+		SYS1(SYS_close, d->uffd[0]);
+	d->uffd[0] = -1;
 	if (result == 0)
 		result = receive_welcome(socket, welcome, &fd);
 	SYS1(SYS_close, socket);
@@ -588,6 +595,7 @@ static int hello(
 	}
 	if (result == 0) {
 		channel->state->number = welcome.process;
+		channel->monitor = welcome.monitor_pid;
 		/* Yama lets only descendants be read otherwise */
 		SYS2(SYS_prctl, PR_SET_PTRACER, welcome.monitor_pid);
 		if (channel->area->sigbus && own_files) /* else the monitor fills */
