@@ -75,7 +75,9 @@ killed() {
 		export "${setting?}" TORMENT=kill TORMENT_LOG=log
 		_run_as recorded 60 "/^faultline: the monitor was killed/d" \
 			"$FAULTLINE" record --quiet --output=recorded.jsonl -- "$@"
-		_run_as preloaded 60 "/^faultline: the monitor did not start; not traced/d" env FAULTLINE_OUTPUT=preloaded.jsonl LD_PRELOAD="$SHIM" "$@"
+		_run_as preloaded 60 \
+			"/^faultline: the monitor did not start; not traced/d; /^faultline: cannot start the monitor/d" \
+			env FAULTLINE_OUTPUT=preloaded.jsonl LD_PRELOAD="$SHIM" "$@"
 		unset "${setting%%=*}" TORMENT
 		local how what
 		for how in recorded preloaded; do
@@ -106,12 +108,12 @@ killed() {
 	for ((round = 0; round < 2; round++)); do
 		killed "$PROGRAMS/transfers" messages truth
 		killed "$PROGRAMS/transfers" pipes truth
-		killed "$PROGRAMS/outside" family truth
-		# In the other modes it does not wait, and these are refused.
+		# In the other modes it does not wait: what is missing is refused.
 		local SETTINGS="FAULTLINE_MODE=missing FAULTLINE_MODE=write FAULTLINE_CAPTURE=signal"
 		for what in inline later workers poller aio; do
 			killed "$PROGRAMS/rings" $what truth
 		done
+		killed "$PROGRAMS/outside" family truth
 		killed "$PROGRAMS/outside" child truth
 		killed "$PROGRAMS/outside" leaderless truth
 		unset SETTINGS

@@ -72,12 +72,12 @@ static void begin(struct service *s)
 static void end_process(struct service *s, struct process *p, uint64_t ts)
 {
 	ring_drain_all(s, p);
-	if (s->options.mode == FL_MODE_SIGBUS && p->shared) {
+	if (s->options.mode == FL_MODE_SIGBUS)
 		for (const struct interval *piece = interval_next(&p->regions, 0); piece;
 		     piece = interval_next(&p->regions, piece->end))
 			uffd_unregister(p->memory_uffd, piece->start, piece->end - piece->start);
+	if (p->shared)
 		__atomic_store_n(&p->shared->area->ended, 1, __ATOMIC_RELEASE);
-	}
 	process_tell(s, p, PROCESS_DETACH, ts);
 	process_close_uffds(p);
 }

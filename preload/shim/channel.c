@@ -30,6 +30,7 @@
 #define SLOT_NAP_NS	      250000
 #define SLOT_NAP_MAX_NS	      16000000
 #define SLOT_WAIT_NS	      100000000000
+#define END_NAPS	      400
 #define QUIET_TURN_NS	      50
 #define LIBC_TID_OFFSET	      0x2d0
 #define MADV_DONTNEED_LOCKED_ 24 /* Linux 5.18 */
@@ -288,6 +289,21 @@ static void release_memory_uffd(void)
 }
 
 /*
+ * A monitor that dies gives back the memory of one process after the other: what the kernel does
+ * not wait for, in this process or in another, is right when it is gone.
+ */
+static void await_end(void)
+{
+	int32_t monitor = shim_channel.monitor;
+
+	for (int i = 0; i < END_NAPS && monitor && !shim_is_quiet() &&
+			!__atomic_load_n(&shim_channel.area->ended, __ATOMIC_ACQUIRE) &&
+			SYS2(SYS_kill, monitor, 0) != -ESRCH;
+	     i++)
+		shim_pass(SLOT_NAP_NS);
+}
+
+/*
  * Nobody answers any more. With --mode=sigbus our own descriptor keeps the registrations of a
  * monitor that died; one that ended tracing took them back itself. Every thread that comes here
  * does all of it: none can wait for another, which may be the one that its signal handler
@@ -300,6 +316,7 @@ static void detach(void)
 		    !__atomic_load_n(&shim_channel.area->ended, __ATOMIC_ACQUIRE) &&
 		    shim_memory_release() == 0;
 
+	await_end();
 	__atomic_store_n(&state->status, SHIM_DETACHED, __ATOMIC_RELEASE);
 	if (!kept) /* else other threads may be at it */
 		release_memory_uffd();
