@@ -22,11 +22,10 @@
 
 #define PAGE_BYTES	 UINT64_C(4096)
 #define RUNNING_WAIT_NS	 5000000u
-#define RUNNING_SPIN	 64u	   /* looks before it is given our processor, if need be */
-#define SIGNAL_WAIT_NS	 50000000u /* a busy machine lets the thread wait for a processor */
-#define FRAME_EXTRA	 1024u	   /* red zone, alignment, and what the handler calls */
-#define SIGNAL_SPIN	 256u	   /* looks for the answer between two at the thread's state */
-#define STOP_WAIT_NS	 20000000u
+#define RUNNING_SPIN	 64u /* looks before it is given our processor, if need be */
+#define ANSWER_WAIT_NS	 UINT64_C(1000000000) /* a busy machine lets it wait for a processor */
+#define FRAME_EXTRA	 1024u		      /* red zone, alignment, and what the handler calls */
+#define ANSWER_SPIN	 256u /* looks for the answer between two at the thread's state */
 #define STACK_NEAR_BYTES (256u << 10)
 #define SIGNAL_FAILURES	 16u /* a thread that never answers is not asked any more */
 
@@ -136,7 +135,7 @@ static bool has_room(struct process *p, int32_t task, uint64_t sp)
 	return true;
 }
 
-/* False when the thread waits again, or is stopped: it will not run the handler before we serve. */
+/* False when the thread waits again, or is stopped: it will do nothing before we serve. */
 static bool is_running(int32_t task)
 {
 	char path[64], text[1024];
@@ -150,6 +149,18 @@ static bool is_running(int32_t task)
 }
 
 /*
+ * Whether to look once more for what a thread does that was woken for it. Called before the look:
+ * what it was late for, or kept from by a stop of ours, has then been seen by the last one.
+ */
+static bool look_on(int32_t task, uint64_t until, unsigned *looks)
+{
+	if (++*looks % ANSWER_SPIN)
+		return true;
+	sched_yield();
+	return service_now() < until && is_running(task);
+}
+
+/*
  * Only for a fault in user mode: inside a system call the handler would not run until the page
  * is there (Linux commit dfa37dc3fc1f), and could turn the call into EINTR. A handler whose own
  * stack needs a page that only we can serve is not waited for.
@@ -159,8 +170,10 @@ static bool capture_by_signal(
 {
 	struct thread *thread = thread_slot(s, p->pid, task);
 	siginfo_t info = {.si_signo = FL_CAPTURE_SIGNAL_NUMBER, .si_code = SI_QUEUE};
+	unsigned looks = 0;
 	uint32_t order;
 	uint64_t until;
+	bool more;
 
 	if (!thread || thread->signal_failures >= SIGNAL_FAILURES || !p->shared ||
 	    !on_own_stack(thread, c->registers.r[ARCH_SP]) ||
@@ -170,19 +183,14 @@ static bool capture_by_signal(
 	info.si_ptr = (void *)(p->state + order);
 	if (syscall(SYS_rt_tgsigqueueinfo, p->pid, task, FL_CAPTURE_SIGNAL_NUMBER, &info) < 0)
 		return false;
-	until = service_now() + SIGNAL_WAIT_NS;
-	for (unsigned looks = 1;; looks++) {
-		bool runs = looks % SIGNAL_SPIN || is_running(task);
-
+	until = service_now() + ANSWER_WAIT_NS;
+	do {
+		more = look_on(task, until, &looks);
 		if (request_take_captured(p, tid, order, &c->registers)) {
 			thread->signal_failures = 0;
 			return true;
 		}
-		if (!runs || service_now() > until)
-			break;
-		if (looks % SIGNAL_SPIN == 0)
-			sched_yield();
-	}
+	} while (more);
 	thread->signal_failures++;
 	return false;
 }
@@ -221,17 +229,19 @@ static bool capture_by_ptrace(struct service *s, int32_t task, struct capture *c
 {
 	struct user_regs_struct registers;
 	struct iovec part = {&registers, sizeof(registers)};
-	uint64_t until = service_now() + STOP_WAIT_NS;
+	uint64_t until = service_now() + ANSWER_WAIT_NS;
+	unsigned looks = 0;
 	int status = 0;
 	pid_t stopped;
-	bool got;
+	bool got, more;
 
 	if (s->seized_count == SEIZED_MAX || ptrace(PTRACE_SEIZE, task, NULL, NULL) < 0)
 		return false;
 	ptrace(PTRACE_INTERRUPT, task, NULL, NULL);
-	do
+	do {
+		more = look_on(task, until, &looks);
 		stopped = waitpid(task, &status, __WALL | WNOHANG);
-	while (stopped == 0 && service_now() < until);
+	} while (stopped == 0 && more);
 	if (stopped == 0)
 		s->seized[s->seized_count++] = task;
 	if (stopped <= 0 || !WIFSTOPPED(status))
