@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 # SPDX-License-Identifier: MIT
 """Checks the core file of tests/programs/crash.c: every page that the program wrote is there, with
 what it wrote, and what it did not write is zero, or left out. Says of each piece of memory whether

@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 # SPDX-License-Identifier: MIT
 """Checks what `faultline report --by=all --limit=all --min-percent=0 --no-lines --json` says of a
 trace against sums that are made here, from the trace's lines, with plain sets and dictionaries.

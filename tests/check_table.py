@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 # SPDX-License-Identifier: MIT
 """Checks the HTML that a renderer made of `faultline diff --markdown`: each NAME, which is hostile,
 stands in the table of code letter by letter as function and as module, rows have the cells that
