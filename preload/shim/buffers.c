@@ -421,13 +421,13 @@ EXPORT int setvbuf(FILE *file, char *buffer, int mode, size_t size)
 EXPORT int mlock(const void *start, size_t size)
 {
 	FORWARD(-1, shim_buffer(start, size, WRITES));
-	return real.mlock(start, size);
+	return SHIM_INSIDE(real.mlock(start, size));
 }
 
 EXPORT int mlock2(const void *start, size_t size, unsigned flags)
 {
 	FORWARD(-1, if (!(flags & MLOCK_ONFAULT)) shim_buffer(start, size, WRITES));
-	return real.mlock2(start, size, flags);
+	return SHIM_INSIDE(real.mlock2(start, size, flags));
 }
 
 /* ---- what programs built with _FORTIFY_SOURCE call: `room` is that of the buffer ---- */

@@ -42,7 +42,7 @@ static void *map(void *hint, size_t size, int prot, int flags, int fd, off_t off
 	long result;
 
 	if (__atomic_load_n(&real_state, __ATOMIC_ACQUIRE) == REAL_RESOLVED)
-		return real.mmap(hint, size, prot, flags, fd, offset);
+		return SHIM_INSIDE(real.mmap(hint, size, prot, flags, fd, offset));
 	result = SYS6(SYS_mmap, hint, size, prot, flags, fd, offset);
 	if (result < 0 && result > -4096) {
 		errno = (int)-result;
@@ -99,7 +99,7 @@ EXPORT int munmap(void *start, size_t size)
 	if (shim_traced())
 		unmapping = shim_announce(FL_OP_UNMAP, (uint64_t[8]){(uint64_t)start, size});
 	shim_goes_begin(&going, FL_RECORD_UNMAP, (uint64_t)start, size);
-	result = real.munmap(start, size);
+	result = SHIM_INSIDE(real.munmap(start, size));
 	shim_goes_end(&going, result == 0);
 	shim_withdraw(unmapping);
 	return result;
@@ -117,7 +117,7 @@ static int give_back(void *start, size_t size, int advice)
 		    FL_OP_REMOVE, (uint64_t[8]){(uint64_t)start, size, advice == MADV_FREE});
 	shim_goes_begin(
 	    &going, advice == MADV_FREE ? FL_RECORD_FREE : FL_RECORD_REMOVE, (uint64_t)start, size);
-	result = real.madvise(start, size, advice);
+	result = SHIM_INSIDE(real.madvise(start, size, advice));
 	shim_goes_end(&going, result == 0 || errno == ENOMEM);
 	shim_withdraw(removing);
 	return result;
@@ -142,7 +142,7 @@ EXPORT int madvise(void *start, size_t size, int advice)
 	case MADV_REMOVE:
 		return give_back(start, size, advice);
 	}
-	return real.madvise(start, size, advice);
+	return SHIM_INSIDE(real.madvise(start, size, advice));
 }
 
 /*
@@ -160,7 +160,8 @@ static void *move_lifted(uint64_t argument[8], void *fixed)
 		return MAP_FAILED;
 	}
 	moving = shim_announce(FL_OP_REMAP, argument);
-	start = real.mremap((void *)argument[0], argument[1], argument[3], (int)argument[4], fixed);
+	start = SHIM_INSIDE(
+	    real.mremap((void *)argument[0], argument[1], argument[3], (int)argument[4], fixed));
 	saved = errno;
 	argument[2] = start != MAP_FAILED ? (uint64_t)start : argument[0];
 	argument[3] = start != MAP_FAILED ? argument[3] : argument[1];
@@ -180,7 +181,7 @@ static void *move(void *old, size_t old_size, size_t new_size, int flags, void *
 	int saved;
 
 	shim_goes_begin(&going, FL_RECORD_MOVES, (uint64_t)old, old_size);
-	start = real.mremap(old, old_size, new_size, flags, fixed);
+	start = SHIM_INSIDE(real.mremap(old, old_size, new_size, flags, fixed));
 	saved = errno;
 	shim_goes_end(&going, start != MAP_FAILED);
 	if (start == MAP_FAILED) {
@@ -214,7 +215,7 @@ EXPORT void *mremap(void *old, size_t old_size, size_t new_size, int flags, ...)
 	}
 	if (shim_traced())
 		return move(old, old_size, new_size, flags, fixed);
-	return real.mremap(old, old_size, new_size, flags, fixed);
+	return SHIM_INSIDE(real.mremap(old, old_size, new_size, flags, fixed));
 }
 
 EXPORT void *shmat(int id, const void *hint, int flags)
@@ -225,7 +226,7 @@ EXPORT void *shmat(int id, const void *hint, int flags)
 		errno = ENOMEM;
 		return (void *)-1;
 	}
-	start = real.shmat(id, hint, flags);
+	start = SHIM_INSIDE(real.shmat(id, hint, flags));
 	if (start != (void *)-1 && shim_traced()) {
 		/* Size 0: the monitor looks the mapping up. */
 		uint64_t argument[8] = {
@@ -244,7 +245,7 @@ EXPORT int shmdt(const void *start)
 	}
 	if (shim_traced())
 		shim_request(FL_OP_DETACH, (uint64_t[8]){(uint64_t)start});
-	return real.shmdt(start);
+	return SHIM_INSIDE(real.shmdt(start));
 }
 
 /* ---- memory that stays ---- */
@@ -269,7 +270,7 @@ EXPORT int mlockall(int flags)
 	}
 	if ((flags & MCL_FUTURE) && !(flags & MCL_ONFAULT) && shim_traced())
 		shim_request(FL_OP_LOCKED, (uint64_t[8]){1});
-	result = real.mlockall(flags);
+	result = SHIM_INSIDE(real.mlockall(flags));
 	saved = errno;
 	if (result == 0 && (flags & MCL_CURRENT) && shim_attached())
 		unlock_ours();
@@ -285,7 +286,7 @@ EXPORT int munlockall(void)
 		errno = EAGAIN;
 		return -1;
 	}
-	result = real.munlockall();
+	result = SHIM_INSIDE(real.munlockall());
 	saved = errno;
 	if (result == 0 && shim_traced())
 		shim_request(FL_OP_LOCKED, (uint64_t[8]){0});
@@ -331,6 +332,8 @@ static long call_munlockall(void)
 	return munlockall();
 }
 
+__thread bool shim_inside;
+
 void *shim_mapping_call(long number)
 {
 	static const struct {
@@ -349,7 +352,7 @@ void *shim_mapping_call(long number)
 	    {SYS_munlockall, call_munlockall},
 	};
 
-	for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++)
+	for (size_t i = 0; !shim_inside && i < sizeof(calls) / sizeof(calls[0]); i++)
 		if (calls[i].number == number)
 			return calls[i].function;
 	return NULL;

@@ -202,8 +202,19 @@ bool shim_is_sigbus(void);
 void shim_buffer(const void *start, size_t size, unsigned touch);
 
 /* mappings.c: the function that does what this system call does, and tells of it; or NULL. It takes
-   the same arguments, and returns long. */
+   the same arguments, and returns long. NULL, too, within SHIM_INSIDE. */
 void *shim_mapping_call(long number);
+
+/* A call of a real function that such a system call is for. It may be another interposed one, which
+   makes the system call by syscall(2), as tcmalloc's mmap does. */
+extern __thread bool shim_inside;
+#define SHIM_INSIDE(call)                                                                          \
+	({                                                                                         \
+		shim_inside = true;                                                                \
+		__typeof__(call) result_ = (call);                                                 \
+		shim_inside = false;                                                               \
+		result_;                                                                           \
+	})
 
 /* True when the kernel must find every page of a buffer there. */
 static inline bool shim_is_user_mode(void)
