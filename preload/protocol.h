@@ -55,7 +55,7 @@
 
 #include <stdint.h>
 
-#define FL_PROTOCOL_VERSION 8u
+#define FL_PROTOCOL_VERSION 9u
 #define FL_SLOTS	    64u
 #define FL_CELLS	    2048u
 #define FL_ARENAS	    512u
@@ -96,7 +96,9 @@ enum fl_op {
 			  flags, 1 after FL_OP_LIFT; what stays after that has its old place and size
 			  as the new ones */
 	FL_OP_UNMAP,   /* address, size; never rung */
-	FL_OP_REMOVE,  /* address, size, 1: the kernel takes the pages when it wants; never rung */
+	FL_OP_REMOVE,  /* address, size, 1: the kernel takes the pages when it wants; rung where no
+			  event tells */
+	FL_OP_FORKS,   /* address, size, 0: children do not get this memory; 1: they do */
 	FL_OP_LIFT,    /* address, size: the kernel does not move it while it is registered */
 	FL_OP_ALLOC,   /* address, size, enum fl_function, FL_NOTE_ bits, break, chunk address,
 			  chunk size */
@@ -128,10 +130,12 @@ enum fl_op {
 #define FL_NOTE_CHUNK 4u /* malloc mapped this chunk by itself */
 #define FL_NOTE_ARENA 8u /* the chunk lies in a malloc arena not seen before */
 
-#define FL_TOUCH_WRITE	1u /* the kernel will write there */
-#define FL_TOUCH_SILENT 2u /* memory of libc's own: filled, and not told */
-#define FL_TOUCH_EITHER 4u /* nobody knows whether it reads or writes */
-#define FL_TOUCH_FORCED 8u /* whatever the protection is: ptrace(2), /proc/PID/mem */
+#define FL_TOUCH_WRITE	1u  /* the kernel will write there */
+#define FL_TOUCH_SILENT 2u  /* memory of libc's own: filled, and not told */
+#define FL_TOUCH_EITHER 4u  /* nobody knows whether it reads or writes */
+#define FL_TOUCH_FORCED 8u  /* whatever the protection is: ptrace(2), /proc/PID/mem */
+#define FL_TOUCH_LOCK	16u /* writes where the program may write to private memory, else reads */
+#define FL_TOUCH_ALL	32u /* what may not be touched is passed over */
 
 enum fl_slot_state {
 	FL_SLOT_FREE,	   /* shim may claim */

@@ -10,6 +10,7 @@ in one line what was right. Runs beside the tests, never in a traced process.
 """
 
 import argparse
+import bisect
 import collections
 import json
 import sys
@@ -22,8 +23,27 @@ MAP_POPULATE = 0x8000
 MAP_LOCKED = 0x2000
 
 
+MANY = 1 << 18
+watched = []  # pages that are touched, sorted: of huge ranges only these are looked at
+
+
 def pages_of(start, size):
-    return range(start // PAGE, (start + size + PAGE - 1) // PAGE)
+    first, end = start // PAGE, (start + size + PAGE - 1) // PAGE
+    if end - first <= MANY:
+        return range(first, end)
+    return watched[bisect.bisect_left(watched, first):bisect.bisect_left(watched, end)]
+
+
+def held(pages, start, size):
+    """Which of the pages, kept by their numbers, are in this range."""
+    first, end = start // PAGE, (start + size + PAGE - 1) // PAGE
+    if end - first <= len(pages):
+        return [page for page in range(first, end) if page in pages]
+    return [page for page in pages if first <= page < end]
+
+
+def whole_pages(size):
+    return (size + PAGE - 1) // PAGE * PAGE
 
 
 class Page:
@@ -35,10 +55,12 @@ class Page:
         self.mapped = False  # by this process's page table
         self.written = False  # with --mode=write: since it was protected
         self.free = False  # to be taken by the kernel when it wants
+        self.forks = "DOFORK"  # what children get: the last such advice
 
     def copy(self):
         page = Page(self.region, self.shared, self.late)
         page.mapped, page.written, page.free = self.mapped, self.written, self.free
+        page.forks = self.forks
         return page
 
 
@@ -75,17 +97,14 @@ class Expected:
         late = attributes.get("source") == "late"
         if act["by"] != "raw":
             attributes["tid"] = act["tid"]
-        if not late:
-            self.placed.append((self.regions, pid, start, size, attributes))
+        self.placed.append((self.regions, pid, start, size, attributes))
         for page in pages_of(start, size):
             pages[page] = Page(self.regions, shared, late)
             self.add(pid, page, "region", self.regions)
 
     def end(self, pid, pages, start, size, reason):
-        for page in pages_of(start, size):
-            old = pages.pop(page, None)
-            if old:
-                self.add(pid, page, "end", old.region, reason)
+        for page in held(pages, start, size):
+            self.add(pid, page, "end", pages.pop(page).region, reason)
 
     def do_arena(self, pid, pages, act):
         self.arenas.append((pid, act["start"] // PAGE, (act["start"] + act["size"]) // PAGE))
@@ -100,13 +119,15 @@ class Expected:
                       "prot": act["prot"]}
         if not raw:
             attributes["flags"] = act["flags"]
-        self.place(pid, pages, act, act["start"], act["size"], act["detail"] != "anon", **attributes)
+        self.place(pid, pages, act, act["start"], whole_pages(act["size"]),
+                   act["detail"] != "anon", **attributes)
 
     def do_unmap(self, pid, pages, act):
         self.end(pid, pages, act["start"], act["size"], "unmap")
 
     def do_remap(self, pid, pages, act):
-        start, to, size, new_size = act["start"], act["to"], act["size"], act["new_size"]
+        start, to = act["start"], act["to"]
+        size, new_size = whole_pages(act["size"]), whole_pages(act["new_size"])
         raw = act["by"] == "raw"
         source = {"source": "late" if raw else "mremap"}
         first = pages.get(start // PAGE)
@@ -121,7 +142,7 @@ class Expected:
                 self.place(pid, pages, act, to, new_size, first.shared, **source)
             return
         if to != start:
-            moving = {page: pages.pop(page) for page in pages_of(start, kept) if page in pages}
+            moving = {page: pages.pop(page) for page in held(pages, start, kept)}
             for page, old in moving.items():
                 target = page + (to - start) // PAGE
                 self.add(pid, page, "leaves", old.region)
@@ -135,10 +156,13 @@ class Expected:
             self.place(pid, pages, act, to + size, new_size - size, first.shared, **source)
 
     def do_advise(self, pid, pages, act):
-        if not act["flags"] or act["detail"] not in ("DONTNEED", "FREE", "REMOVE"):
-            return
-        for page in pages_of(act["start"], act["size"]):
-            if page in pages:
+        kind = act["detail"]
+        here = held(pages, act["start"], act["size"]) if act["flags"] else []
+        if kind in ("DONTFORK", "DOFORK", "WIPEONFORK", "KEEPONFORK"):
+            for page in here:
+                pages[page].forks = kind
+        if kind in ("DONTNEED", "FREE", "REMOVE", "GUARD_INSTALL"):
+            for page in here:
                 self.add(pid, page, "remove", act["detail"] == "FREE")
                 if act["detail"] == "FREE":
                     pages[page].free = True
@@ -148,10 +172,12 @@ class Expected:
     def do_fork(self, pid, pages, act):
         child = {}
         for number, page in pages.items():
+            if page.forks == "DONTFORK":
+                continue
             child[number] = page.copy()
             child[number].written = False
             # Of shared memory a child gets no pages mapped, unless they are protected.
-            child[number].mapped = page.mapped and (
+            child[number].mapped = page.mapped and page.forks != "WIPEONFORK" and (
                 not page.shared or self.session["mode"] == "write")
         self.run(act["to"], child)
 
@@ -216,7 +242,7 @@ class Told(Trace):
 
     def read_region_end(self, line):
         super().read_region_end(line)
-        self.keep(dict(line, start=line.get("start"), where=self.regions[line["id"]].get("at")))
+        self.keep(dict(line, start=line.get("start")))
 
     def read_remap(self, line):
         self.keep(line)
@@ -232,8 +258,8 @@ class Told(Trace):
     def read_fault(self, line):
         super().read_fault(line)
         region = self.regions.get(line.get("region"))
-        # What was there before the region was registered is told with the time of its touch.
-        late = region and line["served"] == "native"
+        # What was touched before the region was registered is told with the time of its touch.
+        late = region and (line["served"] == "native" or region["source"] == "late")
         self.keep(line, max(line["ts"], region["ts"]) if late else None)
 
     def histories(self, wanted):
@@ -241,6 +267,7 @@ class Told(Trace):
         histories = collections.defaultdict(list)
         # By pid: page to region id, and to where that region would begin.
         present = collections.defaultdict(dict)
+        moved = set()  # regions that are not, or not only, where they began
         for _, _, line in sorted(self.lines, key=lambda item: item[:2]):
             pid, pages = line["pid"], present[line["pid"]]
 
@@ -256,25 +283,29 @@ class Told(Trace):
                     pages[page] = (line["id"], int(line["start"], 16))
                     add(page, line["id"], "region", line["id"])
             elif line["type"] == "region_end":
+                whole = self.regions[line["id"]]
                 if line["start"]:
                     gone = pages_of(int(line["start"], 16), line["size"])
                 else:
-                    gone = [page for page, (region, _) in pages.items() if region == line["id"]]
+                    near = pages if line["id"] in moved else held(
+                        pages, int(whole["start"], 16), whole["size"])
+                    gone = [page for page in near if pages[page][0] == line["id"]]
+                huge = whole["size"] > MANY * PAGE
                 for page in gone:
-                    pages.pop(page, None)
-                    if line["reason"] != "exit":
+                    was_there = pages.pop(page, None)
+                    if line["reason"] != "exit" and (was_there or not huge):
                         add(page, line["id"], "end", line["id"], line["reason"])
             elif line["type"] == "remap":
                 distance = (int(line["to"], 16) - int(line["from"], 16)) // PAGE
+                moved.add(line["region"])
                 for page in pages_of(int(line["from"], 16), line["size"]):
                     region, base = pages.pop(page, (None, 0))
                     add(page, line["region"], "leaves", region)
                     pages[page + distance] = (region, base + distance * PAGE)
                     add(page + distance, line["region"], "arrives", line["region"])
             elif line["type"] == "remove":
-                for page in pages_of(int(line["start"], 16), line["size"]):
-                    if page in pages:
-                        add(page, pages[page][0], "remove", line.get("lazy", False))
+                for page in held(pages, int(line["start"], 16), line["size"]):
+                    add(page, pages[page][0], "remove", line.get("lazy", False))
             else:
                 page = line["at"] // PAGE
                 if pages.get(page) != (line.get("region"), line["at"] - line.get("offset", 0)):
@@ -376,6 +407,7 @@ def main():
         problems.add(f"{told.lost} things were lost")
     with open(options.truth, encoding="utf-8") as file:
         acts = [json.loads(line) for line in file]
+    watched.extend(sorted({act["start"] // PAGE for act in acts if act["what"] == "touch"}))
     expected = Expected(acts, told.session, problems)
     events, faults = Comparison(expected, told, problems, options).run()
     if not faults:

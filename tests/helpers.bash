@@ -128,26 +128,30 @@ same_as_untraced() {
 	assert_complete preloaded.jsonl
 }
 
-# in_each_way [--acts] [--only "WAY..."] PROGRAM WHAT ARGUMENTS...: runs a program of tests/programs, which gets
-# the name of its truth file as its second argument, without faultline and then in each way of
-# tracing: output, errors and status are the same, and each trace is complete and agrees with the
-# truth. Traces stay in WAY.jsonl. With --acts the truth is that of tests/programs/acts.h.
+# in_each_way [--acts] [--time SECONDS] [--only "WAY..."] PROGRAM WHAT ARGUMENTS...: runs a program
+# of tests/programs, which gets the name of its truth file as its second argument, without faultline
+# and then in each way of tracing: output, errors and status are the same, and each trace is complete
+# and agrees with the truth. Each run has so many seconds (60). Traces stay in WAY.jsonl. With --acts
+# the truth is that of tests/programs/acts.h.
 EACH_WAY="missing preloaded write sigbus unprivileged signal"
 in_each_way() {
-	local ways=$EACH_WAY way checker=check_trace.py
+	local ways=$EACH_WAY way checker=check_trace.py seconds=60
 	if [[ $1 == --acts ]]; then
 		checker=check_acts.py
 		shift
 	fi
-	if [[ $1 == --only ]]; then
-		ways=$2
+	while [[ $1 == --time || $1 == --only ]]; do
+		case $1 in
+		--time) seconds=$2 ;;
+		--only) ways=$2 ;;
+		esac
 		shift 2
-	fi
+	done
 	local program=$PROGRAMS/$1 what=$2
 	shift 2
 	set -- "$program" "$what" "$PWD/truth" "$@"
 	rm -f said
-	_run_as untraced 60 "" "$@"
+	_run_as untraced "$seconds" "" "$@"
 	_wait_for_said untraced "$@" || return
 	for way in $ways; do
 		_run_in_way "$way" "$@" || return
@@ -181,10 +185,10 @@ _run_in_way() {
 	esac
 	rm -f "$way.jsonl" said
 	if [[ $way == preloaded ]]; then
-		_run_as "$way" 60 "" env FAULTLINE_QUIET=1 FAULTLINE_OUTPUT="$PWD/$way.jsonl" \
+		_run_as "$way" "$seconds" "" env FAULTLINE_QUIET=1 FAULTLINE_OUTPUT="$PWD/$way.jsonl" \
 			LD_PRELOAD="$SHIM" "$@"
 	else
-		_run_as "$way" 60 "" env "${settings[@]}" \
+		_run_as "$way" "$seconds" "" env "${settings[@]}" \
 			"$FAULTLINE" record --quiet --output="$PWD/$way.jsonl" -- "$@"
 	fi
 	_wait_for_said "$way" "$@" || return
@@ -199,7 +203,7 @@ _run_in_way() {
 	wait_until --time 30 has_ended "$way.jsonl" || return
 	[[ $way == signal ]] || assert_complete "$way.jsonl" || return
 	[[ $checker == check_trace.py ]] || checks=()
-	run_command "$TOP/tests/$checker" "${checks[@]}" --truth truth "$way.jsonl"
+	run_command --time "$seconds" "$TOP/tests/$checker" "${checks[@]}" --truth truth "$way.jsonl"
 }
 
 # _run_as NAME SECONDS SED_SCRIPT COMMAND...: leaves NAME.out, NAME.err, NAME.status.

@@ -32,3 +32,52 @@ setup() {
 	in_each_way --acts geometry threads 1 150
 	in_each_way --acts geometry children 1 120
 }
+
+@test "chosen acts, by libc and by syscall(2)" {
+	in_each_way --acts geometry libc
+	in_each_way --acts geometry syscall
+}
+
+@test "the same by the instruction itself, which the kernel tells of" {
+	in_each_way --acts --only "missing preloaded write" geometry raw
+}
+
+@test "madvise of every kind" {
+	local kind
+	for kind in kinds given-back guarded; do
+		in_each_way --acts advice $kind
+	done
+}
+
+@test "populated and locked memory" {
+	local kind
+	for kind in populated locked all-locked; do
+		in_each_way --acts advice $kind
+	done
+	# Where the kernel cannot wait it does not fill what locked memory grows by.
+	in_each_way --acts --only "missing preloaded write signal" advice grown
+}
+
+@test "memory that children do not get, or get empty" {
+	in_each_way --acts --only "$EACH_WAY forkless" advice children
+}
+
+# bats test_tags=slow
+@test "50,000 mappings, and as many as there can be" {
+	in_each_way --acts --time 200 --only missing limits mappings 50000
+	grep -q '^50000 of 50000 mapped, 50000 mappings$' untraced.out
+	in_each_way --acts --time 200 --only missing limits all-mappings
+}
+
+@test "a reservation of 16 TiB, committed in pieces" {
+	in_each_way --acts limits reservation 200
+}
+
+@test "what the kernel refuses: overcommitment, RLIMIT_AS, RLIMIT_MEMLOCK" {
+	requires root
+	local what
+	for what in overcommit space; do
+		same_as_untraced "$PROGRAMS/limits" $what truth
+	done
+	in_each_way --acts --only "missing preloaded write signal" limits locks
+}

@@ -567,11 +567,16 @@ int64_t fault_touch(struct service *s, struct process *p, struct process *asker,
 			return (int64_t)at;
 		if (at >= m.end && maps_at(process_memory(p), at, &m, NULL) < 0)
 			break;
-		/* What may not be touched ends the call there. */
-		write = touch & FL_TOUCH_WRITE || (touch & FL_TOUCH_EITHER && m.prot & PROT_WRITE);
+		write = touch & FL_TOUCH_WRITE ||
+			(touch & FL_TOUCH_EITHER && m.prot & PROT_WRITE) ||
+			(touch & FL_TOUCH_LOCK && m.prot & PROT_WRITE && !m.shared);
 		if (at < m.start ||
-		    (!(touch & FL_TOUCH_FORCED) && !(m.prot & (write ? PROT_WRITE : PROT_READ))))
-			break;
+		    (!(touch & FL_TOUCH_FORCED) && !(m.prot & (write ? PROT_WRITE : PROT_READ)))) {
+			if (!(touch & FL_TOUCH_ALL))
+				break; /* there the call ends, too */
+			at = at < m.start ? m.start : m.end;
+			continue;
+		}
 		access = touch & FL_TOUCH_EITHER ? ACCESS_UNKNOWN
 			 : write		 ? ACCESS_WRITE
 						 : ACCESS_READ;
@@ -612,6 +617,21 @@ static uint64_t stack_of_sample(
 	return intern(s, p, sample->ts);
 }
 
+/* Pages that the program touched itself do not show how, in shared memory; others were written to,
+   but for that of zeros. */
+static enum fault_access native_access(
+    const struct interval *region, bool is_zero_page, const struct region_origin *origin)
+{
+	bool is_shared = region->detail & REGION_SHARED;
+
+	if (origin->populated) /* as by mlock(2) */
+		return is_zero_page || is_shared ||
+			       (origin->prot >= 0 && !(origin->prot & PROT_WRITE))
+			   ? ACCESS_READ
+			   : ACCESS_WRITE;
+	return is_zero_page ? ACCESS_READ : is_shared ? ACCESS_UNKNOWN : ACCESS_WRITE;
+}
+
 void fault_native(struct service *s, struct process *p, const struct interval *region,
     uint64_t page, bool is_zero_page, const struct region_origin *origin)
 {
@@ -620,9 +640,10 @@ void fault_native(struct service *s, struct process *p, const struct interval *r
 	struct served served = {.bytes = PAGE_BYTES, .how = SERVED_NATIVE};
 	uint64_t address = page, stack = origin->stack;
 	int32_t tid = origin->tid ? origin->tid : p->inner_pid, task = 0;
+	enum fault_access access = native_access(region, is_zero_page, origin);
 
 	if (s->options.mode == FL_MODE_WRITE) {
-		if (is_zero_page)
+		if (access == ACCESS_READ)
 			return;
 		uffd_fill(p->memory_uffd, UFFD_FILL_UNPROTECT, page, PAGE_BYTES, true);
 	}
@@ -645,8 +666,7 @@ void fault_native(struct service *s, struct process *p, const struct interval *r
 		tid = thread_tid(s, p->pid, task);
 	}
 	thread_get(s, p, tid, task, c.ts);
-	tell_fault(s, p, region, address, FAULT_MISSING, is_zero_page ? ACCESS_READ : ACCESS_WRITE,
-	    tid, &c, &served, stack);
+	tell_fault(s, p, region, address, FAULT_MISSING, access, tid, &c, &served, stack);
 }
 
 /* Memory that cannot be registered: the sample is all there is. It does not tell the access. */

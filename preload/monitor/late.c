@@ -7,7 +7,10 @@
 
 #include "maps.h"
 
+#include <errno.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
 
 #define PAGE_BYTES UINT64_C(4096)
 #define LATE_NS	   50000000u /* a hook reports its mapping within this */
@@ -40,24 +43,78 @@ static bool is_stack(struct service *s, const struct process *p, uint64_t start,
 	return false;
 }
 
+static bool is_traceable(const struct mapping *m, const char *path, bool shared)
+{
+	if (m->shared || shared)
+		return m->shared && shared;
+	return !m->inode &&
+	       (!path[0] || strcmp(path, "[heap]") == 0 || strncmp(path, "[anon", 5) == 0);
+}
+
+/* The next range of such memory in [*start, end): from *start to the result, or 0. */
+static uint64_t next_range(const struct process *p, bool shared, uint64_t *start, uint64_t end)
+{
+	char path[MAPS_PATH];
+	struct mapping m;
+	uint64_t to = 0;
+
+	for (uint64_t at = *start; at < end && maps_at(process_memory(p), at, &m, path) == 0;
+	     at = m.end) {
+		bool wanted = m.start < end && is_traceable(&m, path, shared);
+
+		if (to && (!wanted || m.start > to))
+			break;
+		if (!wanted && m.start >= end)
+			break;
+		if (!wanted)
+			continue;
+		if (!to)
+			*start = m.start > *start ? m.start : at;
+		to = m.end < end ? m.end : end;
+	}
+	return to;
+}
+
 /*
  * Registers what is left of a mapping. malloc gives most of what it reserves for an arena back at
  * once, and before it was registered no event tells that; what is mapped there later has its own
- * report, and must not be taken for known.
+ * report, and must not be taken for known. What went in the very moment of registration is not
+ * told either: it is looked for again.
  */
-static void cover_what_is_left(struct service *s, struct process *p,
-    const struct maps_ranges *mapped, const struct perf_mapping *m,
+static void cover_what_is_left(struct service *s, struct process *p, const struct perf_mapping *m,
     const struct region_origin *origin)
 {
-	uint64_t end = m->start + m->size;
+	uint64_t at = m->start, end = m->start + m->size, to;
+	struct region_origin like = *origin;
+	struct mapping now;
 
-	for (size_t i = maps_ranges_find(mapped, m->start);
-	     i < mapped->count && mapped->ranges[i].start < end; i++) {
-		uint64_t from = mapped->ranges[i].start, to = mapped->ranges[i].end;
+	like.shared = m->flags & MAP_SHARED;
+	for (; (to = next_range(p, like.shared, &at, end)); at = to)
+		region_cover(s, p, at, to - at, &like);
+	for (at = m->start; at < end; at = now.end) {
+		int error = maps_at(process_memory(p), at, &now, NULL);
 
-		from = from > m->start ? from : m->start;
-		region_cover(s, p, from, (to < end ? to : end) - from, origin);
+		if (error == -ENOENT || (error == 0 && now.start > end))
+			now.start = now.end = end;
+		else if (error < 0)
+			return;
+		if (now.start > at) {
+			if (process_has_no_memory(p)) /* it has ended, or runs another program */
+				return;
+			region_cut(s, p, at, now.start - at, REGION_END_UNMAP, like.ts);
+		}
 	}
+}
+
+/* True when all of it is in the books. */
+static bool is_covered(const struct process *p, const struct perf_mapping *m)
+{
+	const struct interval *piece;
+	uint64_t at = m->start;
+
+	while (at < m->start + m->size && (piece = interval_find(&p->regions, at)))
+		at = piece->end;
+	return at >= m->start + m->size;
 }
 
 static bool is_late(const struct process *p, uint64_t now)
@@ -82,22 +139,22 @@ static bool is_moving(const struct process *p, const struct perf_mapping *m)
 
 void late_register(struct service *s, struct process *p, uint64_t now)
 {
-	struct maps_ranges mapped;
 	size_t kept = 0;
 
 	if (!is_late(p, now) || pending_event_is_due(p, p->doorbell_end - PAGE_BYTES))
 		return;
-	maps_anonymous(p->pid, &mapped);
 	for (size_t i = 0; i < p->late_count; i++) {
 		const struct late_mapping *late = &p->late[i];
 		const struct perf_mapping *m = &late->mapping;
 		struct region_origin origin = {.source = FL_SOURCE_LATE,
-		    .tid = thread_tid(s, p->pid, late->tid),
 		    .prot = (int)m->prot,
 		    .flags = -1,
 		    .ts = now,
 		    .catch_up = true};
 
+		if (is_covered(p, m))
+			continue;
+		origin.tid = thread_tid(s, p->pid, late->tid);
 		if (late->due_ns > now || request_is_mapping(p, origin.tid) || is_moving(p, m)) {
 			p->late[kept++] = *late;
 			continue;
@@ -106,8 +163,7 @@ void late_register(struct service *s, struct process *p, uint64_t now)
 			origin.source = FL_SOURCE_BRK;
 		else if (is_stack(s, p, m->start, m->size))
 			origin.source = FL_SOURCE_STACK;
-		cover_what_is_left(s, p, &mapped, m, &origin);
+		cover_what_is_left(s, p, m, &origin);
 	}
-	maps_ranges_free(&mapped);
 	p->late_count = kept;
 }

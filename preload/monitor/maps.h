@@ -24,22 +24,6 @@ int maps_read(pid_t pid, bool (*take)(void *context, const struct mapping *mappi
 #define MAPS_PATH 256u
 int maps_at(pid_t pid, uint64_t address, struct mapping *mapping, char path[MAPS_PATH]);
 
-/* Where private anonymous memory is, in order: mappings, or what is left of them. */
-struct maps_range {
-	uint64_t start, end;
-};
-struct maps_ranges {
-	struct maps_range *ranges;
-	size_t count, room;
-};
-
-/* Reads them. 0 or negative errno; maps_ranges_free accepts what it left either way. */
-int maps_anonymous(pid_t pid, struct maps_ranges *ranges);
-void maps_ranges_free(struct maps_ranges *ranges);
-
-/* The index of the first range that ends after `address`; `count` when there is none. */
-size_t maps_ranges_find(const struct maps_ranges *ranges, uint64_t address);
-
 /* The page size of the mapping that holds `start`, as smaps tells it; 0 when there is none. */
 uint64_t maps_page_size(pid_t pid, uint64_t start);
 

@@ -460,7 +460,8 @@ static void handle_record(struct perf *perf, const uint8_t *record, size_t size)
 			.prot = map->prot,
 			.flags = map->flags,
 			.file = map->ino != 0,
-			.heap = strcmp(map->filename, "[heap]") == 0},
+			.heap = strcmp(map->filename, "[heap]") == 0,
+			.name = map->filename},
 		    record_time(record, size));
 		break;
 	case PERF_RECORD_LOST: /* header, id, lost */

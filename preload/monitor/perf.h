@@ -36,6 +36,7 @@ struct perf_mapping {
 	uint64_t start, size;
 	uint32_t prot, flags; /* flags: MAP_SHARED or MAP_PRIVATE, and few more */
 	bool file, heap;      /* heap: brk grew */
+	const char *name;     /* of the file; valid during the call only */
 };
 
 /* What the side-band tells; perf.c calls these while it drains. */

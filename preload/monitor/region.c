@@ -124,6 +124,33 @@ void region_protect(struct service *s, struct process *p, uint64_t start, uint64
 		service_lost(s, LOST_EVENTS, 1, "no memory for a region");
 }
 
+struct protecting {
+	struct service *service;
+	struct process *process;
+};
+
+static void protect_page(void *context, uint64_t page, enum remote_page kind)
+{
+	const struct protecting *c = context;
+
+	(void)kind;
+	region_protect(c->service, c->process, page, page + PAGE_BYTES);
+}
+
+/*
+ * Pages of shared memory that are not there are told when they come. To protect those as well takes
+ * page tables for all of it, and it may be a reservation of terabytes.
+ */
+static void protect_all(struct service *s, struct process *p, const struct interval *piece)
+{
+	if ((piece->detail & (REGION_SHARED | REGION_HUGETLB)) == REGION_SHARED &&
+	    (mode_for(s, p, true, false) & UFFDIO_REGISTER_MODE_MINOR))
+		remote_present(
+		    p, piece->start, piece->end, protect_page, &(struct protecting){s, p});
+	else
+		region_protect(s, p, piece->start, piece->end);
+}
+
 bool region_protect_rest(struct process *p)
 {
 	const struct interval *rest;
@@ -156,8 +183,12 @@ void region_add(struct service *s, struct process *p, uint64_t start, uint64_t s
 	if (error == -EINVAL && origin->source == FL_SOURCE_SHM && s->perf &&
 	    s->options.mode == FL_MODE_MISSING)
 		range.detail |= REGION_NATIVE;
-	else if (error < 0)
+	else if (error < 0) {
+		if (error == -ENOMEM && !process_has_no_memory(p))
+			service_lost(s, LOST_EVENTS, 1,
+			    "the kernel has no room for a region: too many mappings");
 		return;
+	}
 	range.start = range.base = start;
 	range.end = end;
 	range.id = s->next_region++;
@@ -173,7 +204,7 @@ void region_add(struct service *s, struct process *p, uint64_t start, uint64_t s
 	tell_region(s, p, region, origin);
 	s->has_native |= (region->detail & REGION_NATIVE) != 0;
 	if (s->options.mode == FL_MODE_WRITE)
-		region_protect(s, p, start, end);
+		protect_all(s, p, region);
 	if (origin->catch_up && !(region->detail & REGION_HUGETLB))
 		remote_present(
 		    p, start, end, catch_up_page, &(struct catching_up){s, p, region, origin});
@@ -211,6 +242,17 @@ void region_register_again(struct service *s, struct process *p, uint64_t start,
 	}
 }
 
+static void drop_unforked(struct process *p)
+{
+	const struct interval *piece;
+
+	for (uint64_t at = 0; (piece = interval_next(&p->regions, at));) {
+		at = piece->end;
+		if (piece->detail & REGION_DONTFORK)
+			forget_piece(p, piece);
+	}
+}
+
 void region_inherit(struct service *s, struct process *p, const struct interval_map *regions,
     const struct interval_map *pieces, const struct interval_map *allocations)
 {
@@ -218,12 +260,13 @@ void region_inherit(struct service *s, struct process *p, const struct interval_
 	    interval_copy(&p->allocations, allocations) < 0)
 		service_lost(s, LOST_EVENTS, 1, "no memory for a child's regions");
 	mark_inherited(p->regions.root);
+	drop_unforked(p);
 	if (!(p->features & UFFD_FEATURE_EVENT_FORK) || s->options.mode == FL_MODE_WRITE)
 		region_register_again(s, p, 0, UINT64_MAX);
 	if (s->options.mode == FL_MODE_WRITE)
 		for (const struct interval *piece = interval_next(&p->regions, 0); piece;
 		     piece = interval_next(&p->regions, piece->end))
-			region_protect(s, p, piece->start, piece->end);
+			protect_all(s, p, piece);
 }
 
 void region_cover(struct service *s, struct process *p, uint64_t start, uint64_t size,
@@ -267,10 +310,14 @@ struct mapped {
 
 static const char area_path[] = "/memfd:" SHARED_AREA_NAME;
 
+bool region_is_ours(const char *path)
+{
+	return strncmp(path, area_path, sizeof(area_path) - 1) == 0;
+}
+
 static bool is_ours(const struct process *p, const struct mapping *m)
 {
-	return m->start == p->doorbell || m->start == p->state ||
-	       strncmp(m->path, area_path, sizeof(area_path) - 1) == 0;
+	return m->start == p->doorbell || m->start == p->state || region_is_ours(m->path);
 }
 
 static bool take_mapped(void *context, const struct mapping *m)

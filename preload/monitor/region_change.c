@@ -138,6 +138,40 @@ void region_unmapped(struct service *s, struct process *p, uint64_t start, uint6
 	region_cut(s, p, start, size, reason, ts);
 }
 
+struct changing {
+	struct interval_map changed;
+	uint32_t set, cleared; /* enum region_detail bits */
+};
+
+static void change_piece(void *context, const struct interval *piece)
+{
+	struct changing *c = context;
+	struct interval changed = *piece;
+
+	changed.detail = (piece->detail & ~c->cleared) | c->set;
+	interval_insert(&c->changed, &changed);
+}
+
+/* The pieces come back to the books. */
+static void put_back(struct service *s, struct process *p, struct interval_map *pieces)
+{
+	for (const struct interval *piece = interval_next(pieces, 0); piece;
+	     piece = interval_next(pieces, piece->end))
+		if (!interval_insert(&p->regions, piece))
+			service_lost(s, LOST_EVENTS, 1, "no memory for a region's part");
+	interval_clear(pieces);
+}
+
+void region_set_forks(
+    struct service *s, struct process *p, uint64_t start, uint64_t size, bool forks)
+{
+	struct changing c = {
+	    .set = forks ? 0 : REGION_DONTFORK, .cleared = forks ? REGION_DONTFORK : 0};
+
+	cut(s, p, start, start + size, change_piece, &c);
+	put_back(s, p, &c.changed);
+}
+
 struct moving {
 	struct process *process;
 	uint64_t from, to;
@@ -185,9 +219,8 @@ void region_move(struct service *s, struct process *p, uint64_t from, uint64_t t
 		before.start -= to - from;
 		before.end -= to - from;
 		tell_move(s, p, &before, to - from, tid, ts);
-		interval_insert(&p->regions, piece);
 	}
-	interval_clear(&m.moved);
+	put_back(s, p, &m.moved);
 }
 
 struct parking {

@@ -41,7 +41,7 @@ static uint64_t whole_pages(uint64_t size)
 static void do_map(struct service *s, struct process *p, const struct fl_slot *slot, uint64_t ts)
 {
 	const uint64_t *a = slot->argument;
-	int flags = (int)a[3];
+	int flags = (int)a[3] == -1 ? 0 : (int)a[3]; /* unknown: System V shared memory */
 	struct region_origin origin = origin_of(s, p, slot, (enum fl_source)a[5], ts);
 	const struct interval *before;
 	uint64_t size = a[1];
@@ -49,24 +49,25 @@ static void do_map(struct service *s, struct process *p, const struct fl_slot *s
 	struct mapping m;
 
 	origin.prot = (int)a[2];
-	origin.flags = flags;
+	origin.flags = (int)a[3];
 	origin.shared = flags & MAP_SHARED;
 	if (!a[1] || !(flags & MAP_ANONYMOUS)) {
 		/* Shared memory segments, memfds, files in memory: the kernel knows more. */
 		if (maps_at(process_memory(p), a[0], &m, path) < 0 || m.start > a[0])
 			return;
 		size = size ? size : m.end - m.start;
-		origin.prot = m.prot;
+		if (origin.prot < 0)
+			origin.prot = m.prot;
 		origin.shared = m.inode != 0;
 		if (strncmp(path, "/memfd:", 7) == 0)
 			origin.source = FL_SOURCE_MEMFD;
 	}
-	if (flags != -1 && (flags & MAP_ANONYMOUS) && (flags & MAP_HUGETLB)) {
+	if ((flags & MAP_ANONYMOUS) && (flags & MAP_HUGETLB)) {
 		unsigned shift = (unsigned)flags >> HUGE_SHIFT & HUGE_MASK;
 
 		origin.page_size = shift ? 1u << shift : HUGE_USUAL;
 	}
-	if (flags != -1 && (flags & (MAP_POPULATE | MAP_LOCKED)))
+	if (flags & (MAP_POPULATE | MAP_LOCKED))
 		origin.catch_up = origin.populated = true;
 	/* Its hook comes later than usual; what was there is told. */
 	before = interval_find(&p->regions, a[0]);
@@ -319,6 +320,14 @@ static int64_t handle(
 		return 0;
 	case FL_OP_REMAP:
 		do_remap(s, p, slot, ts);
+		return 0;
+	case FL_OP_REMOVE:
+		process_tell_remove(
+		    s, p, slot->tid, slot->argument[0], whole_pages(slot->argument[1]), false, ts);
+		return 0;
+	case FL_OP_FORKS:
+		region_set_forks(
+		    s, p, slot->argument[0], whole_pages(slot->argument[1]), slot->argument[2]);
 		return 0;
 	case FL_OP_LIFT:
 		do_lift(s, p, slot);

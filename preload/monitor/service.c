@@ -151,7 +151,9 @@ static void on_mapped(
 		return;
 	if (mapping->prot & PROT_EXEC)
 		p->space->stale = true;
-	if (s->control.waiting || mapping->file || (mapping->flags & (MAP_GROWSDOWN | MAP_SHARED)))
+	/* Of what is shared the kernel will say whether it can be registered. */
+	if (s->control.waiting || (mapping->flags & MAP_GROWSDOWN) ||
+	    (mapping->file && !(mapping->flags & MAP_SHARED)) || region_is_ours(mapping->name))
 		return;
 	late_expect(s, p, mapping, tid, ts);
 }
@@ -174,6 +176,8 @@ static void handle_event(
 {
 	uint64_t start, end;
 	const struct fl_slot *moving;
+	const struct interval *region;
+	bool lazy;
 
 	switch (m->event) {
 	case UFFD_EVENT_FORK:
@@ -208,8 +212,11 @@ static void handle_event(
 		if (start < p->doorbell_end && end > p->doorbell)
 			break;
 		pending_forget(p, start, end);
-		process_tell_remove(
-		    s, p, 0, start, end - start, request_is_lazy(p, start, end), ts);
+		lazy = request_is_lazy(p, start, end);
+		region = interval_find(&p->regions, start);
+		/* Shared memory is not taken so, whatever is asked, and the call says so later. */
+		if (!lazy || !region || !(region->detail & REGION_SHARED))
+			process_tell_remove(s, p, 0, start, end - start, lazy, ts);
 		break;
 	default:
 		break;

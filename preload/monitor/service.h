@@ -115,7 +115,8 @@ enum region_detail {
 	REGION_HUGETLB = 2,
 	REGION_NATIVE = 8, /* the kernel cannot register it: perf's samples tell of its faults */
 	REGION_SHARED = 16,
-	REGION_LATE = 4, /* found by perf's side-band; a hook may still tell what it is */
+	REGION_DONTFORK = 32, /* children do not get it */
+	REGION_LATE = 4,      /* found by perf's side-band; a hook may still tell what it is */
 };
 
 struct thread {
@@ -374,6 +375,9 @@ void region_protect(struct service *s, struct process *p, uint64_t start, uint64
 void region_inherit(struct service *s, struct process *p, const struct interval_map *regions,
     const struct interval_map *pieces, const struct interval_map *allocations);
 
+/* Whether it is the path of a mapping that the shim has made. */
+bool region_is_ours(const char *path);
+
 enum region_mapped {
 	REGION_MAPPED_BSS,     /* of modules */
 	REGION_MAPPED_PRIVATE, /* all anonymous memory but the main stack */
@@ -412,6 +416,10 @@ void region_unmapped(struct service *s, struct process *p, uint64_t start, uint6
     enum region_end_reason reason, uint64_t ts);
 void region_cut(struct service *s, struct process *p, uint64_t start, uint64_t size,
     enum region_end_reason reason, uint64_t ts);
+/* Whether children get this memory. */
+void region_set_forks(
+    struct service *s, struct process *p, uint64_t start, uint64_t size, bool forks);
+
 /* EVENT_REMAP. `tid`: who has moved it, or 0. */
 void region_move(struct service *s, struct process *p, uint64_t from, uint64_t to, uint64_t size,
     int32_t tid, uint64_t ts);

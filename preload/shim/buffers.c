@@ -420,13 +420,13 @@ EXPORT int setvbuf(FILE *file, char *buffer, int mode, size_t size)
 
 EXPORT int mlock(const void *start, size_t size)
 {
-	FORWARD(-1, shim_buffer(start, size, WRITES));
+	FORWARD(-1, shim_buffer(start, size, FL_TOUCH_LOCK));
 	return SHIM_INSIDE(real.mlock(start, size));
 }
 
 EXPORT int mlock2(const void *start, size_t size, unsigned flags)
 {
-	FORWARD(-1, if (!(flags & MLOCK_ONFAULT)) shim_buffer(start, size, WRITES));
+	FORWARD(-1, if (!(flags & MLOCK_ONFAULT)) shim_buffer(start, size, FL_TOUCH_LOCK));
 	return SHIM_INSIDE(real.mlock2(start, size, flags));
 }
 

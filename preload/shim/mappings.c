@@ -3,11 +3,9 @@
  * mappings.c: the interposed functions that map, unmap, move and give back memory. Each calls the
  * real one, translates what happened for shim.h, and returns the real result with the real errno.
  */
-#include "real.h"
-#include "shim.h"
+#include "buffers.h"
 #include "sys.h"
 
-#include <errno.h>
 #include <stdarg.h>
 #include <sys/mman.h>
 #include <sys/shm.h>
@@ -17,7 +15,8 @@
 #define TMPFS_TYPE     0x01021994
 #define HUGETLBFS_TYPE 0x958458f6
 
-#define MADV_DONTNEED_LOCKED_ 24 /* Linux 5.18 */
+#define MADV_DONTNEED_LOCKED_ 24  /* Linux 5.18 */
+#define MADV_GUARD_INSTALL_   102 /* Linux 6.13 */
 
 /*
  * Whether such memory can be registered: of files, only those in memory. A page that such a file
@@ -110,7 +109,7 @@ static int give_back(void *start, size_t size, int advice)
 {
 	struct fl_slot *removing = NULL;
 	struct shim_going going;
-	int result;
+	int result, saved;
 
 	if (shim_traced())
 		removing = shim_announce(
@@ -118,8 +117,27 @@ static int give_back(void *start, size_t size, int advice)
 	shim_goes_begin(
 	    &going, advice == MADV_FREE ? FL_RECORD_FREE : FL_RECORD_REMOVE, (uint64_t)start, size);
 	result = SHIM_INSIDE(real.madvise(start, size, advice));
-	shim_goes_end(&going, result == 0 || errno == ENOMEM);
-	shim_withdraw(removing);
+	saved = errno;
+	shim_goes_end(&going, result == 0 || saved == ENOMEM);
+	/* Of guards the kernel does not tell. */
+	if (advice == MADV_GUARD_INSTALL_ && result == 0 && shim_traced() &&
+	    !shim_channel.area->sigbus)
+		shim_request_announced(
+		    removing, FL_OP_REMOVE, (uint64_t[8]){(uint64_t)start, size});
+	else
+		shim_withdraw(removing);
+	errno = saved;
+	return result;
+}
+
+static int share_with_children(void *start, size_t size, int advice)
+{
+	int result = SHIM_INSIDE(real.madvise(start, size, advice)), saved = errno;
+
+	if (result == 0 && shim_traced())
+		shim_request(
+		    FL_OP_FORKS, (uint64_t[8]){(uint64_t)start, size, advice == MADV_DOFORK});
+	errno = saved;
 	return result;
 }
 
@@ -140,7 +158,11 @@ EXPORT int madvise(void *start, size_t size, int advice)
 	case MADV_DONTNEED_LOCKED_:
 	case MADV_FREE:
 	case MADV_REMOVE:
+	case MADV_GUARD_INSTALL_:
 		return give_back(start, size, advice);
+	case MADV_DONTFORK:
+	case MADV_DOFORK:
+		return share_with_children(start, size, advice);
 	}
 	return SHIM_INSIDE(real.madvise(start, size, advice));
 }
@@ -270,6 +292,8 @@ EXPORT int mlockall(int flags)
 	}
 	if ((flags & MCL_FUTURE) && !(flags & MCL_ONFAULT) && shim_traced())
 		shim_request(FL_OP_LOCKED, (uint64_t[8]){1});
+	if ((flags & MCL_CURRENT) && !(flags & MCL_ONFAULT) && shim_is_user_mode())
+		shim_fill_in(0, 0, SIZE_MAX, FL_TOUCH_LOCK | FL_TOUCH_ALL);
 	result = SHIM_INSIDE(real.mlockall(flags));
 	saved = errno;
 	if (result == 0 && (flags & MCL_CURRENT) && shim_attached())

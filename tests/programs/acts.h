@@ -14,6 +14,7 @@
 #include "raw.h"
 #include "truth.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -239,6 +240,20 @@ static UNUSED void acts_settle(const char *at)
 		nanosleep(&nap, NULL);
 }
 
+/* ---- children ---- */
+
+/* In a child after fork: the acts so far are the parent's. */
+static UNUSED void acts_forked(void)
+{
+	acts_count = 0;
+}
+
+/* In the parent, which changes nothing until the child has ended. */
+static UNUSED void acts_note_child(pid_t pid)
+{
+	acts_note("fork", "", NULL, 0)->to = (const volatile void *)(uintptr_t)pid;
+}
+
 /* ---- places ---- */
 
 /*
@@ -279,6 +294,34 @@ static UNUSED void acts_write(const char *path, const char *mode)
 	}
 	if (fclose(file) != 0)
 		truth_fail(path);
+}
+
+/* ---- programs ---- */
+
+/* What a call returned, to be printed. */
+static UNUSED const char *acts_outcome(bool good)
+{
+	return good ? "done" : strerrorname_np(errno);
+}
+
+/* What a program can be asked to do; the last one has no name. */
+struct acts_work {
+	const char *name;
+	int (*function)(void);
+};
+
+/* Does what is called so, and writes the acts to the file. The program's exit status. */
+static UNUSED int acts_run(const struct acts_work *works, const char *name, const char *path)
+{
+	int status = 2;
+
+	acts_start();
+	fclose(fopen(path, "w"));
+	for (; works->name; works++)
+		if (strcmp(works->name, name) == 0)
+			status = works->function();
+	acts_write(path, "a");
+	return status;
 }
 
 #endif

@@ -66,11 +66,6 @@ static char *at(struct field *f, size_t page)
 	return f->arena + page * PAGE;
 }
 
-static const char *outcome(bool good)
-{
-	return good ? "done" : strerrorname_np(errno);
-}
-
 static void set(struct field *f, size_t first, size_t pages, enum kind kind, int prot)
 {
 	f->pieces++;
@@ -110,10 +105,10 @@ static void map_at(struct field *f, size_t first, size_t pages, enum kind kind, 
 	} else {
 		sharing |= MAP_ANONYMOUS;
 	}
-	got =
-	    acts_map(details[kind], at(f, first), pages * PAGE, prot, sharing | flags, fd, offset);
+	got = acts_map(details[flags & MAP_GROWSDOWN ? OTHER : kind], at(f, first), pages * PAGE,
+	    prot, sharing | flags, fd, offset);
 	say(f, "map %s %d at %zu+%zu: %s\n", details[kind], prot, first, pages,
-	    outcome(got != MAP_FAILED));
+	    acts_outcome(got != MAP_FAILED));
 	if (kind == OTHER)
 		close(fd);
 	if (got != MAP_FAILED)
@@ -124,7 +119,7 @@ static void unmap_at(struct field *f, size_t first, size_t pages)
 {
 	int result = acts_unmap(at(f, first), pages * PAGE);
 
-	say(f, "unmap %zu+%zu: %s\n", first, pages, outcome(result == 0));
+	say(f, "unmap %zu+%zu: %s\n", first, pages, acts_outcome(result == 0));
 	if (result == 0)
 		set(f, first, pages, NOTHING, 0);
 }
@@ -139,7 +134,7 @@ static void remap_to(
 	    at(f, first), pages * PAGE, new_pages * PAGE, flags, flags ? at(f, to) : NULL);
 
 	say(f, "remap %d %zu+%zu to %zu+%zu: %s\n", flags, first, pages, to, new_pages,
-	    outcome(got != MAP_FAILED));
+	    acts_outcome(got != MAP_FAILED));
 	if (got == MAP_FAILED)
 		return;
 	memcpy(moved, &f->places[first], kept * sizeof(moved[0]));
@@ -167,7 +162,7 @@ static void advise_at(
 
 	acts_look(at(f, first), pages, before);
 	result = acts_advise(at(f, first), pages * PAGE, name, advice);
-	say(f, "%s %zu+%zu: %s\n", name, first, pages, outcome(result == 0));
+	say(f, "%s %zu+%zu: %s\n", name, first, pages, acts_outcome(result == 0));
 	if (access && result == 0)
 		acts_note_touched(at(f, first), pages, before, access);
 }
@@ -237,7 +232,7 @@ static void protect(struct field *f, size_t first, size_t pages)
 	int prot = kinds[pick(f, 4)];
 	int result = acts_protect(at(f, first), pages * PAGE, prot);
 
-	say(f, "protect %d %zu+%zu: %s\n", prot, first, pages, outcome(result == 0));
+	say(f, "protect %d %zu+%zu: %s\n", prot, first, pages, acts_outcome(result == 0));
 	for (size_t i = first; i < first + pages && f->places[i].kind != NOTHING; i++)
 		f->places[i].prot = prot;
 }
@@ -314,6 +309,13 @@ static void act_randomly(struct field *f)
 	}
 }
 
+/* What was mapped by the instruction itself is registered when the kernel has told. */
+static void settle(struct field *f, size_t page)
+{
+	if (acts_by == ACTS_RAW)
+		acts_settle(at(f, page));
+}
+
 static void open_field(struct field *f, size_t number, unsigned seed)
 {
 	f->arena = acts_arena(number);
@@ -323,6 +325,7 @@ static void open_field(struct field *f, size_t number, unsigned seed)
 		truth_fail("memfd_create");
 	acts_own(f->arena, ARENA);
 	map_at(f, 0, ARENA, PRIVATE, READ_WRITE, MAP_FIXED);
+	settle(f, 0);
 }
 
 static struct field fields[THREADS];
@@ -378,7 +381,7 @@ static int in_children(void)
 		run(f);
 		pid = fork();
 		if (pid == 0) {
-			acts_count = 0;
+			acts_forked();
 			f->length = 0;
 			acts_own(f->arena, ARENA);
 			f->seed += 100;
@@ -388,37 +391,206 @@ static int in_children(void)
 			fflush(stdout);
 			_exit(0);
 		}
-		acts_note("fork", "", NULL, 0)->to = (const volatile void *)(uintptr_t)pid;
+		acts_note_child(pid);
 		if (waitpid(pid, &status, 0) != pid || status != 0)
 			truth_fail("a child failed");
 	}
 	return 0;
 }
 
-static const struct {
-	const char *name;
-	int (*function)(void);
-} table[] = {
+/* ---- chosen acts ---- */
+
+static void touch_all(struct field *f, size_t first, size_t pages, bool write)
+{
+	for (size_t i = first; i < first + pages; i++)
+		touch_at(f, i, write);
+	say(f, "\n");
+}
+
+static void map_and_settle(struct field *f, size_t first, size_t pages, enum kind kind, int flags)
+{
+	map_at(f, first, pages, kind, READ_WRITE, flags);
+	settle(f, first);
+}
+
+/* Grows where it is, and then where it cannot stay; a part is left behind. */
+static void grow(struct field *f)
+{
+	map_and_settle(f, 0, 4, PRIVATE, MAP_FIXED);
+	touch_all(f, 0, 2, true);
+	remap_to(f, 0, 4, 0, 8, 0);
+	touch_all(f, 2, 6, false);
+	map_and_settle(f, 8, 2, PRIVATE, MAP_FIXED);
+	remap_to(f, 0, 8, 0, 12, 0); /* there is no room */
+	remap_to(f, 0, 8, 20, 12, MREMAP_MAYMOVE | MREMAP_FIXED);
+	touch_all(f, 28, 4, true);
+	remap_to(f, 20, 12, 40, 6, MREMAP_MAYMOVE | MREMAP_FIXED); /* smaller as well */
+	touch_all(f, 40, 6, true);
+	remap_to(f, 40, 6, 50, 6, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP);
+	touch_all(f, 40, 6, true);
+	touch_all(f, 50, 6, false);
+	unmap_at(f, 0, 60);
+}
+
+/* Where the kernel chooses, and back. */
+static void wander(struct field *f)
+{
+	char *elsewhere;
+
+	map_and_settle(f, 0, 6, PRIVATE, MAP_FIXED);
+	touch_all(f, 0, 3, true);
+	map_and_settle(f, 6, 1, PRIVATE, MAP_FIXED);
+	elsewhere = acts_remap(at(f, 0), 6 * PAGE, 9 * PAGE, MREMAP_MAYMOVE, NULL);
+	say(f, "elsewhere: %s\n", acts_outcome(elsewhere != MAP_FAILED));
+	for (size_t i = 0; i < 9; i++) {
+		char value = (char)i;
+
+		say(f, "%c", acts_touch(elsewhere + i * PAGE + 8, true, &value));
+	}
+	elsewhere =
+	    acts_remap(elsewhere, 9 * PAGE, 9 * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, at(f, 10));
+	say(f, "\nback: %s\n", acts_outcome(elsewhere == at(f, 10)));
+	set(f, 10, 9, PRIVATE, READ_WRITE);
+	set(f, 0, 6, NOTHING, 0);
+	elsewhere =
+	    acts_remap(at(f, 10), 9 * PAGE, 9 * PAGE, MREMAP_MAYMOVE | MREMAP_DONTUNMAP, NULL);
+	say(f, "left behind: %s\n", acts_outcome(elsewhere != MAP_FAILED));
+	touch_all(f, 10, 9, true);
+	say(f, "unmapped: %s\n", acts_outcome(acts_unmap(elsewhere, 9 * PAGE) == 0));
+	unmap_at(f, 0, 20);
+}
+
+/* Shared memory: mapped twice, grown, holes punched. */
+static void share(struct field *f)
+{
+	map_and_settle(f, 0, 6, SHARED, MAP_FIXED);
+	touch_all(f, 0, 3, true);
+	remap_to(f, 0, 0, 10, 6, MREMAP_MAYMOVE | MREMAP_FIXED); /* once more */
+	touch_all(f, 10, 6, false);
+	touch_all(f, 0, 6, true);
+	advise_at(f, 0, 6, "DONTNEED", MADV_DONTNEED, NULL);
+	touch_all(f, 0, 6, false);
+	remap_to(f, 10, 6, 30, 6, MREMAP_MAYMOVE | MREMAP_FIXED);
+	touch_all(f, 30, 6, true);
+	remap_to(f, 30, 6, 40, 6, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP);
+	touch_all(f, 30, 6, true);
+	touch_all(f, 40, 6, true);
+	unmap_at(f, 0, 50);
+}
+
+/* Over several regions at once, over holes, and over what is not traced. */
+static void cover(struct field *f)
+{
+	for (size_t i = 0; i < 30; i += 3)
+		map_and_settle(f, i, 2, i % 2 ? PRIVATE : SHARED, MAP_FIXED);
+	map_at(f, 13, 3, OTHER, PROT_READ, MAP_FIXED);
+	touch_all(f, 0, 13, true);
+	map_and_settle(f, 4, 20, PRIVATE, MAP_FIXED);
+	touch_all(f, 4, 20, false);
+	map_at(f, 4, 20, PRIVATE, READ_WRITE, MAP_FIXED_NOREPLACE);
+	map_at(f, 6, 4, OTHER, PROT_READ, MAP_FIXED);
+	unmap_at(f, 5, 2);
+	map_at(f, 10, 4, PRIVATE, READ_WRITE, MAP_FIXED | MAP_GROWSDOWN);
+	touch_all(f, 14, 10, true);
+	unmap_at(f, 0, 30);
+	unmap_at(f, 0, 30);
+}
+
+/* What the kernel refuses changes nothing. */
+static void ask_too_much(struct field *f)
+{
+	map_and_settle(f, 0, 8, PRIVATE, MAP_FIXED);
+	touch_all(f, 0, 2, true);
+	say(f, "%s ", acts_outcome(acts_unmap(at(f, 0) + 1, PAGE) == 0));
+	say(f, "%s ", acts_outcome(acts_unmap(at(f, 0), 0) == 0));
+	say(f, "%s ",
+	    acts_outcome(acts_advise(at(f, 0) + 1, PAGE, "DONTNEED", MADV_DONTNEED) == 0));
+	say(f, "%s ", acts_outcome(acts_advise(at(f, 0), PAGE, "DONTNEED", 12345) == 0));
+	say(f, "%s ", acts_outcome(acts_remap(at(f, 0), PAGE, 0, 0, NULL) != MAP_FAILED));
+	say(f, "%s ", acts_outcome(acts_remap(at(f, 0), PAGE, PAGE, 64, NULL) != MAP_FAILED));
+	say(f, "%s ", acts_outcome(acts_remap(at(f, 7), 2 * PAGE, PAGE, 0, NULL) != MAP_FAILED));
+	say(f, "%s ",
+	    acts_outcome(
+		acts_remap(at(f, 60), PAGE, 2 * PAGE, MREMAP_MAYMOVE, NULL) != MAP_FAILED));
+	say(f, "%s ",
+	    acts_outcome(acts_remap(at(f, 0), 4 * PAGE, 4 * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED,
+			     at(f, 2)) != MAP_FAILED));
+	say(f, "%s\n",
+	    acts_outcome(acts_map("anon", at(f, 0) + 1, PAGE, READ_WRITE, ANON | MAP_FIXED, -1,
+			     0) != MAP_FAILED));
+	touch_all(f, 0, 8, true);
+	unmap_at(f, 0, 8);
+}
+
+/* Sizes that are no multiple of a page. */
+static void round_up(struct field *f)
+{
+	char *got;
+
+	got = acts_map("anon", at(f, 0), 3 * PAGE - 100, READ_WRITE, ANON | MAP_FIXED, -1, 0);
+	say(f, "%s ", acts_outcome(got == at(f, 0)));
+	set(f, 0, 3, PRIVATE, READ_WRITE);
+	settle(f, 0);
+	touch_all(f, 0, 3, true);
+	got = acts_remap(got, 2 * PAGE + 1, 5 * PAGE - 1, MREMAP_MAYMOVE | MREMAP_FIXED, at(f, 10));
+	say(f, "%s ", acts_outcome(got == at(f, 10)));
+	set(f, 0, 3, NOTHING, 0);
+	set(f, 10, 5, PRIVATE, READ_WRITE);
+	touch_all(f, 10, 5, true);
+	say(f, "%s ", acts_outcome(acts_advise(got, PAGE + 1, "DONTNEED", MADV_DONTNEED) == 0));
+	touch_all(f, 10, 5, true);
+	say(f, "%s\n", acts_outcome(acts_unmap(got, 4 * PAGE + 1) == 0));
+}
+
+static int in_chosen_order(enum acts_by by)
+{
+	static void (*const works[])(struct field *) = {
+	    grow, wander, share, cover, ask_too_much, round_up};
+	struct field *f = &fields[0];
+
+	acts_by = by;
+	open_field(f, 0, seed);
+	unmap_at(f, 0, ARENA);
+	for (size_t i = 0; i < sizeof(works) / sizeof(works[0]); i++)
+		works[i](f);
+	return 0;
+}
+
+static int by_libc(void)
+{
+	return in_chosen_order(ACTS_LIBC);
+}
+
+static int by_syscall(void)
+{
+	return in_chosen_order(ACTS_SYSCALL);
+}
+
+static int by_instruction(void)
+{
+	return in_chosen_order(ACTS_RAW);
+}
+
+static const struct acts_work table[] = {
+    {"libc", by_libc},
+    {"syscall", by_syscall},
+    {"raw", by_instruction},
     {"random", in_random_order},
     {"threads", in_threads},
     {"children", in_children},
+    {NULL, NULL},
 };
 
 int main(int argc, char **argv)
 {
-	int status = 2;
+	int status;
 
 	if (argc < 3)
 		return 2;
 	truth = argv[2];
 	seed = argc > 3 ? (unsigned)strtoul(argv[3], NULL, 10) : 1;
 	count = argc > 4 ? (unsigned)strtoul(argv[4], NULL, 10) : 500;
-	acts_start();
-	fclose(fopen(truth, "w"));
-	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
-		if (strcmp(argv[1], table[i].name) == 0)
-			status = table[i].function();
-	acts_write(truth, "a");
+	status = acts_run(table, argv[1], truth);
 	for (size_t i = 0; i < THREADS; i++)
 		fwrite(fields[i].text, 1, fields[i].length, stdout);
 	return status;
