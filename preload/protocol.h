@@ -55,7 +55,7 @@
 
 #include <stdint.h>
 
-#define FL_PROTOCOL_VERSION 9u
+#define FL_PROTOCOL_VERSION 10u
 #define FL_SLOTS	    64u
 #define FL_CELLS	    2048u
 #define FL_ARENAS	    512u
@@ -120,6 +120,7 @@ enum fl_op {
 	FL_OP_FORKING, /* fl_area.tell_forks: the thread is about to fork; the result is a number
 			  for the child's hello */
 	FL_OP_NOT_FORKED, /* that number: there was no child */
+	FL_OP_CREATE,	  /* announced, never rung: a thread is created, and libc maps its stack */
 	FL_OP_CAPTURED,	  /* the signal's number of order: never rung: registers of a signalled
 			     thread, FL_SLOT_CAPTURED */
 };

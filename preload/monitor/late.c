@@ -14,9 +14,10 @@
 
 #define PAGE_BYTES UINT64_C(4096)
 #define LATE_NS	   50000000u /* a hook reports its mapping within this */
+#define BLOCK_SPAN 8192u     /* glibc's struct pthread is 2304 bytes; thread-local data lie above */
+#define BLOCK_SELF 2u	     /* words from its tcb to its self: nptl/tls.h, fixed by the ABI */
 
-void late_expect(struct service *s, struct process *p, const struct perf_mapping *mapping,
-    int32_t task, uint64_t ts)
+static void add(struct service *s, struct process *p, struct late_mapping late)
 {
 	if (p->late_count == p->late_room) {
 		size_t room = p->late_room ? p->late_room * 2 : 16;
@@ -29,18 +30,68 @@ void late_expect(struct service *s, struct process *p, const struct perf_mapping
 		p->late = grown;
 		p->late_room = room;
 	}
-	p->late[p->late_count++] =
-	    (struct late_mapping){.mapping = *mapping, .due_ns = ts + LATE_NS, .tid = task};
+	p->late[p->late_count++] = late;
 }
 
-/* A thread's stack is where its stack pointer was at a fault. */
-static bool is_stack(struct service *s, const struct process *p, uint64_t start, uint64_t size)
+void late_expect(struct service *s, struct process *p, const struct perf_mapping *mapping,
+    int32_t task, uint64_t ts)
+{
+	add(s, p, (struct late_mapping){.mapping = *mapping, .due_ns = ts + LATE_NS, .tid = task});
+}
+
+void late_forget(struct service *s, struct process *p, uint64_t start, uint64_t end)
+{
+	size_t count = p->late_count, kept = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		struct late_mapping below = p->late[i], above = below;
+		uint64_t from = below.mapping.start, to = from + below.mapping.size;
+
+		if (from >= end || to <= start) {
+			p->late[kept++] = below;
+			continue;
+		}
+		below.mapping.size = start - from;
+		above.mapping.start = end;
+		above.mapping.size = to - end;
+		if (from < start)
+			p->late[kept++] = below;
+		if (to > end && kept <= i)
+			p->late[kept++] = above;
+		else if (to > end)
+			add(s, p, above);
+	}
+	memmove(p->late + kept, p->late + count, (p->late_count - count) * sizeof(*p->late));
+	p->late_count -= count - kept;
+}
+
+/* libc puts a thread's own block at the upper end of its stack: it begins with where it is. */
+static bool has_thread_block(struct process *p, uint64_t start, uint64_t size)
+{
+	uint64_t words[PAGE_BYTES / sizeof(uint64_t)], end = start + size;
+
+	for (uint64_t page = end - PAGE_BYTES; page >= start && end - page <= BLOCK_SPAN;
+	     page -= PAGE_BYTES) {
+		size_t got = remote_read(p, page, words, sizeof(words)) / sizeof(words[0]);
+
+		for (size_t i = 0; i + BLOCK_SELF < got; i++) {
+			uint64_t at = page + i * sizeof(words[0]);
+
+			if (words[i] == at && words[i + BLOCK_SELF] == at)
+				return true;
+		}
+	}
+	return false;
+}
+
+/* A thread's stack is where its stack pointer was at a fault; others have not run yet. */
+static bool is_stack(struct service *s, struct process *p, uint64_t start, uint64_t size)
 {
 	for (uint32_t i = 0; i < THREAD_BUCKETS; i++)
 		for (const struct thread *t = s->threads[i]; t; t = t->next)
 			if (t->pid == p->pid && t->sample.registers.r[ARCH_SP] - start < size)
 				return true;
-	return false;
+	return has_thread_block(p, start, size);
 }
 
 static bool is_traceable(const struct mapping *m, const char *path, bool shared)

@@ -74,6 +74,7 @@ static void do_map(struct service *s, struct process *p, const struct fl_slot *s
 	if (before && (before->detail & REGION_LATE))
 		origin.catch_up = false;
 	region_add(s, p, a[0], size, &origin);
+	late_forget(s, p, a[0], a[0] + whole_pages(size));
 }
 
 /* Memory by which a mapping grows, or that it leaves behind, is like the rest of it, at `like`. */
@@ -542,8 +543,8 @@ bool request_is_mapping(const struct process *p, int32_t tid)
 		uint32_t state = __atomic_load_n(&slot->state, __ATOMIC_ACQUIRE);
 
 		if ((state == FL_SLOT_ANNOUNCED || state == FL_SLOT_READY) &&
-		    slot->op == FL_OP_MAP && slot->process == p->number &&
-		    (slot->tid == tid || !slot->tid))
+		    (slot->op == FL_OP_MAP || slot->op == FL_OP_CREATE) &&
+		    slot->process == p->number && (slot->tid == tid || !slot->tid))
 			return true;
 	}
 	return false;

@@ -435,6 +435,9 @@ void region_end_all(
 void late_expect(struct service *s, struct process *p, const struct perf_mapping *mapping,
     int32_t task, uint64_t ts);
 
+/* What is mapped there now a hook has reported; what was there before is gone. */
+void late_forget(struct service *s, struct process *p, uint64_t start, uint64_t end);
+
 /* Registers those that no hook has reported. */
 void late_register(struct service *s, struct process *p, uint64_t now);
 
@@ -516,7 +519,8 @@ bool request_is_replacing(const struct process *p, uint64_t start, uint64_t end)
 /* The kernel takes the pages when it wants. */
 bool request_is_lazy(const struct process *p, uint64_t start, uint64_t end);
 
-/* Whether the thread has told that it maps memory, and has not been answered yet. */
+/* Whether the thread has told that it maps memory, and has not been answered yet; or creates a
+   thread, whose stack does not look like one before that is done. */
 bool request_is_mapping(const struct process *p, int32_t tid);
 
 /* The mremap that moves what begins at `from`; NULL: nobody has said anything. */

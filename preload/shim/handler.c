@@ -353,8 +353,10 @@ EXPORT int sigaltstack(const stack_t *stack, stack_t *old)
 EXPORT int pthread_create(
     pthread_t *thread, const pthread_attr_t *attributes, void *(*start)(void *), void *argument)
 {
+	struct fl_slot *creating = NULL;
 	void *stack = NULL;
 	size_t size = 0;
+	int error;
 
 	if (!real_ready())
 		return EAGAIN;
@@ -362,7 +364,11 @@ EXPORT int pthread_create(
 	if (attributes && shim_is_user_mode() &&
 	    pthread_attr_getstack(attributes, &stack, &size) == 0 && (uintptr_t)stack + size != 0)
 		becomes_stack(stack, size);
-	return real.pthread_create(thread, attributes, start, argument);
+	if (shim_traced())
+		creating = shim_announce(FL_OP_CREATE, NULL);
+	error = real.pthread_create(thread, attributes, start, argument);
+	shim_withdraw(creating);
+	return error;
 }
 
 __attribute__((used)) static void context_made(const ucontext_t *context)
