@@ -34,9 +34,9 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 # --- Debian packages -------------------------------------------------------------------------
 
 PACKAGES := gcc g++ libc6-dev pkg-config libunwind-dev libjansson-dev libelf-dev libdw-dev \
-	libzstd-dev libprotobuf-c-dev protobuf-c-compiler zlib1g-dev node-d3
+	libzstd-dev libncurses-dev libprotobuf-c-dev protobuf-c-compiler zlib1g-dev node-d3
 # What the tests are written with, and the programs that they trace.
-PACKAGES_CHECK := bats jq zstd cmark-gfm binutils procps strace mandoc python3 clang libdebuginfod1 rustc \
+PACKAGES_CHECK := bats jq zstd cmark-gfm tmux binutils procps strace mandoc python3 clang libdebuginfod1 rustc \
 	default-jdk-headless gdb git libjemalloc2 libmimalloc2.0 libtcmalloc-minimal4 make \
 	memcached nginx nodejs openssl perl postgresql redis-server redis-tools sqlite3 stress-ng \
 	wrk xz-utils \
@@ -121,7 +121,7 @@ shim_ldflags := -shared -Wl,-z,defs -Wl,-z,now -Wl,-z,noexecstack -Wl,-soname,li
 libraries = $(shell $(PKG_CONFIG) --libs $(1))
 library_cflags = $(eval library_cflags := $(shell $(PKG_CONFIG) --cflags $(all_packages)))$(library_cflags)
 monitor_packages := libunwind-generic jansson libdw libelf libzstd
-analyzer_packages := jansson libdw libelf libprotobuf-c libzstd zlib
+analyzer_packages := jansson ncursesw libdw libelf libprotobuf-c libzstd zlib
 all_packages = $(sort $(monitor_packages) $(analyzer_packages))
 # libstdc++ is for its demangler; see analyzer/demangle.c.
 monitor_libs = $(call libraries,$(monitor_packages)) -pthread

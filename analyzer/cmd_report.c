@@ -3,41 +3,18 @@
  * cmd_report.c: `faultline report` reads a trace and says what touched which memory.
  */
 #include "message.h"
-#include "report.h"
+#include "report_options.h"
 #include "trace_request.h"
 
 #include <errno.h>
-#include <limits.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
-/* The sections of a report that asks for none. */
-static const struct report_section *const default_sections[] = {
-    &report_site, &report_alloc, &report_thread, NULL};
-
-static const struct fl_option report_options[] = {
-    {.flag = "by",
-	.argument = "SECTIONS",
-	.shown_default = "site,alloc,thread",
-	.help = "all, or site, stack, alloc, region, ... (below)"},
-    {.flag = "sort", .argument = "KEY", .help = "sort by a key of the JSON: bytes, faults, name"},
-    {.flag = "limit",
-	.letter = 'n',
-	.argument = "N",
-	.shown_default = "15; stack 40, time 20",
-	.help = "rows of each section; all: every row"},
-    {.flag = "min-percent",
-	.argument = "P",
-	.shown_default = "0; stack 1",
-	.help = "leave out what has less of all bytes"},
-    {.flag = "upwards", .help = "stack: from what touched memory to its callers"},
+static const struct fl_option own_options[] = {
     {.flag = "json", .help = "the same as JSON, sizes in bytes"},
     {.flag = NULL},
 };
 
-static const struct option_group *const groups[] = {&filter_options, &location_options, NULL};
+static const struct option_group *const groups[] = {
+    &report_options, &filter_options, &location_options, NULL};
 
 /* What the command line says, but for filters and the trace. */
 struct own {
@@ -45,112 +22,20 @@ struct own {
 	struct location_request locations;
 };
 
-static int take_percent(const char *value, double *percent)
-{
-	char *end;
-	double number = strtod(value, &end);
-	if (strspn(value, "0123456789.") != strlen(value) || *end != '\0' || end == value ||
-	    number > 100) {
-		message("report: --min-percent=%s: must be a number from 0 to 100", value);
-		return -EINVAL;
-	}
-	*percent = number;
-	return 0;
-}
-
-/* The bit of a section's name; 0: there is none such. */
-static unsigned section_bit(const char *name, size_t length)
-{
-	for (size_t i = 0; report_sections[i]; i++)
-		if (strlen(report_sections[i]->name) == length &&
-		    memcmp(report_sections[i]->name, name, length) == 0)
-			return 1u << i;
-	return 0;
-}
-
-static int take_sections(const char *value, unsigned *sections)
-{
-	for (const char *at = value;; at++) {
-		size_t length = strcspn(at, ",");
-		unsigned bit = section_bit(at, length);
-		if (length == 3 && memcmp(at, "all", 3) == 0)
-			bit = UINT_MAX;
-		if (bit == 0) {
-			message("report: --by=%s: must be all, or a list of site, stack, alloc, "
-				"region, thread, process, time",
-			    value);
-			return -EINVAL;
-		}
-		*sections |= bit;
-		at += length;
-		if (*at == '\0')
-			return 0;
-	}
-}
-
 static int take_option(void *context, const struct arguments *arguments)
 {
 	struct own *own = context;
-	const char *flag = arguments->option->flag;
 	int taken = location_option(&own->locations, arguments);
-	if (taken != 0)
-		return taken < 0 ? taken : 0;
-	if (strcmp(flag, "by") == 0)
-		return take_sections(arguments->value, &own->report.sections);
-	if (strcmp(flag, "limit") == 0)
-		return arguments_limit(arguments, &own->report.limit);
-	if (strcmp(flag, "min-percent") == 0)
-		return take_percent(arguments->value, &own->report.min_percent);
-	if (strcmp(flag, "sort") == 0)
-		own->report.sort = arguments->value;
-	else if (strcmp(flag, "upwards") == 0)
-		own->report.upwards = true;
-	else
+	if (taken == 0)
+		taken = report_option(&own->report, arguments);
+	if (taken == 0)
 		own->report.json = true;
-	return 0;
-}
-
-static bool has_key(const struct report_section *section, const char *key)
-{
-	for (size_t i = 0; i < REPORT_TABLES; i++)
-		for (size_t j = 0; j < section->tables[i].column_count; j++) {
-			const char *name = section->tables[i].columns[j].key;
-			if (name && strcmp(name, key) == 0)
-				return true;
-		}
-	return false;
-}
-
-/* Is there a section to sort by that key? Says which keys there are when not. */
-static int check_sort(const struct report_request *request)
-{
-	char keys[512] = "";
-	size_t used = 0;
-	if (!request->sort)
-		return 0;
-	for (size_t i = 0; report_sections[i]; i++) {
-		if (!(request->sections >> i & 1))
-			continue;
-		if (has_key(report_sections[i], request->sort))
-			return 0;
-		const struct report_table_kind *table = &report_sections[i]->tables[0];
-		for (size_t j = 0; j < table->column_count; j++)
-			if (table->columns[j].key && !strstr(keys, table->columns[j].key) &&
-			    used < sizeof(keys))
-				used += (size_t)snprintf(
-				    keys + used, sizeof(keys) - used, " %s", table->columns[j].key);
-	}
-	message("report: --sort=%s: must be one of:%s", request->sort, keys);
-	return -EINVAL;
+	return taken < 0 ? taken : 0;
 }
 
 static int make_report(struct trace *trace, const char *path, const struct own *own)
 {
-	unsigned flags = 0;
-	for (size_t i = 0; report_sections[i]; i++)
-		if (report_sections[i] == &report_region && own->report.sections >> i & 1)
-			flags |= PROFILE_REGIONS;
-	struct profile *profile = profile_create(trace, flags);
+	struct profile *profile = profile_create(trace, report_options_profile(&own->report));
 	struct locations *locations = locations_create(&own->locations);
 	struct report report = {
 	    .request = &own->report,
@@ -186,15 +71,11 @@ static int report_trace(const struct trace_request *request, const struct own *o
 
 static int run_report(const struct command *command, int argc, char **argv)
 {
-	struct own own = {.report.min_percent = -1};
+	struct own own = {.report = REPORT_REQUEST_START};
 	struct trace_request request = {
 	    .least = 1, .most = 1, .option = take_option, .context = &own};
 	int status = trace_request_read(&request, command, argc, argv);
-	bool told = own.report.sections != 0;
-	for (size_t i = 0; !told && default_sections[i]; i++)
-		own.report.sections |=
-		    section_bit(default_sections[i]->name, strlen(default_sections[i]->name));
-	if (status < 0 && check_sort(&own.report) < 0)
+	if (status < 0 && report_options_finish(&own.report, command->name) < 0)
 		status = command->usage_status;
 	if (status < 0)
 		status = report_trace(&request, &own);
@@ -231,7 +112,7 @@ const struct command report_command = {
 	       "themselves.\n"
 	       "\n"
 	       "Exit status: 0; 1 when the trace cannot be read; 2 for wrong usage.\n",
-    .options = report_options,
+    .options = own_options,
     .groups = groups,
     .operand = OPERAND_TRACE,
     .usage_status = STATUS_USAGE,

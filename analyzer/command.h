@@ -47,7 +47,7 @@ struct command {
 	int (*run)(const struct command *command, int argc, char **argv);
 };
 
-extern const struct command record_command, stop_command, report_command, html_command,
+extern const struct command record_command, stop_command, report_command, top_command, html_command,
     filter_command, merge_command, diff_command, export_command, check_command;
 
 /* The rows of main.c, ended by one without a name. */

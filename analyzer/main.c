@@ -44,6 +44,7 @@ const struct command *const command_table[] = {
     &record_command,
     &stop_command,
     &report_command,
+    &top_command,
     &html_command,
     &filter_command,
     &merge_command,

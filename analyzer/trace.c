@@ -375,6 +375,12 @@ static int read_session(struct trace *trace)
 int trace_open(
     struct trace **result_trace, const char *path, const struct filter *filter, unsigned flags)
 {
+	return trace_open_growing(result_trace, path, filter, flags, NULL);
+}
+
+int trace_open_growing(struct trace **result_trace, const char *path, const struct filter *filter,
+    unsigned flags, const struct trace_growth *growth)
+{
 	struct trace *trace = calloc(1, sizeof(*trace));
 	*result_trace = trace;
 	if (!trace)
@@ -382,7 +388,7 @@ int trace_open(
 	if (!filter_keeps_all(filter))
 		trace->filter = trace->code.filter = filter;
 	trace->keeps_text = flags & TRACE_KEEP_TEXT;
-	int result = trace_reader_open(&trace->reader, path);
+	int result = trace_reader_open(&trace->reader, path, growth);
 	return result == 0 ? read_session(trace) : result;
 }
 

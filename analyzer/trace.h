@@ -42,6 +42,7 @@
 
 struct filter;
 struct trace;
+struct trace_growth; /* trace_input.h */
 
 /* The session line. */
 struct trace_session {
@@ -246,6 +247,10 @@ enum { TRACE_KEEP_TEXT = 1 };
  * as long as the trace. 0 or negative errno; *trace is set in either case, and to be closed.
  */
 int trace_open(struct trace **trace, const char *path, const struct filter *filter, unsigned flags);
+
+/* The same of a trace that is being recorded: `growth`, which must live as long, waits for more. */
+int trace_open_growing(struct trace **trace, const char *path, const struct filter *filter,
+    unsigned flags, const struct trace_growth *growth);
 void trace_close(struct trace *trace);
 
 /* The next event. 1, 0 at the end, or negative errno. */

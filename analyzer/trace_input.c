@@ -17,24 +17,47 @@
 
 struct trace_input {
 	int fd;
-	off_t size; /* of the file, 0: not known */
+	const struct trace_growth *growth; /* NULL: none */
+	off_t size;			   /* of the file, 0: not known */
 	off_t position;
 	ZSTD_DStream *decoder; /* NULL: plain */
 	bool in_frame;	       /* the decoder waits for more of a frame */
+	bool holds_text;       /* the decoder may have text that did not fit */
 	bool at_end;	       /* of the file */
 	size_t start, end;     /* what is left in the buffer */
 	char buffer[READ_BYTES];
 };
 
-/* Reads more behind what is left. 0 or negative errno. */
-static int fill(struct trace_input *input)
+/* Reads behind what is left, as read(2). */
+static ssize_t read_once(struct trace_input *input)
 {
-	if (input->start == input->end)
-		input->start = input->end = 0;
 	ssize_t length;
 	do
 		length = read(input->fd, input->buffer + input->end, READ_BYTES - input->end);
 	while (length < 0 && errno == EINTR);
+	return length;
+}
+
+/* Was the file emptied, to be written anew? */
+static bool has_shrunk(const struct trace_input *input)
+{
+	struct stat status;
+	return fstat(input->fd, &status) == 0 && S_ISREG(status.st_mode) &&
+	       status.st_size < input->position;
+}
+
+/* Reads more behind what is left. 0 or negative errno. */
+static int fill(struct trace_input *input)
+{
+	const struct trace_growth *growth = input->growth;
+	if (input->start == input->end)
+		input->start = input->end = 0;
+	ssize_t length = read_once(input);
+	while (length == 0 && growth && growth->wait(growth->context)) {
+		if (has_shrunk(input))
+			return -ESTALE;
+		length = read_once(input);
+	}
 	if (length < 0)
 		return -errno;
 	if (length == 0)
@@ -53,13 +76,15 @@ static bool is_compressed(const unsigned char *bytes)
 	       ((bytes[0] & 0xf0) == 0x50 && memcmp(bytes + 1, skippable, 3) == 0);
 }
 
-int trace_input_open(struct trace_input **result_input, const char *path)
+int trace_input_open(
+    struct trace_input **result_input, const char *path, const struct trace_growth *growth)
 {
 	struct trace_input *input = malloc(sizeof(*input));
 	if (!input)
 		return -ENOMEM;
 	memset(input, 0, offsetof(struct trace_input, buffer));
 	int result = 0;
+	input->growth = growth;
 	input->fd =
 	    strcmp(path, "-") == 0 ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
 	if (input->fd < 0) {
@@ -99,7 +124,7 @@ static ssize_t decompress(struct trace_input *input, char *buffer, size_t size)
 {
 	ZSTD_outBuffer out = {buffer, size, 0};
 	while (out.pos == 0) {
-		if (input->start == input->end && !input->at_end) {
+		if (input->start == input->end && !input->at_end && !input->holds_text) {
 			int result = fill(input);
 			if (result < 0)
 				return result;
@@ -113,6 +138,7 @@ static ssize_t decompress(struct trace_input *input, char *buffer, size_t size)
 		if (ZSTD_isError(left))
 			return -EBADMSG;
 		input->in_frame = left != 0;
+		input->holds_text = out.pos == out.size;
 		if (in.pos == in.size && input->at_end && out.pos == 0)
 			return 0;
 	}

@@ -13,13 +13,27 @@
 
 struct trace_input;
 
-/* Opens `path`; "-" is standard input. 0 or negative errno (-EISDIR for a folder). */
-int trace_input_open(struct trace_input **input, const char *path);
+/* For a file that is being written. */
+struct trace_growth {
+	/*
+	 * Called when all that is there was read. Waits as long as it likes; true to look again,
+	 * false: no more will come.
+	 */
+	bool (*wait)(void *context);
+	void *context;
+};
+
+/*
+ * Opens `path`; "-" is standard input. `growth`, which must live as long, is NULL for a file that
+ * ends where it ends. 0 or negative errno (-EISDIR for a folder).
+ */
+int trace_input_open(
+    struct trace_input **input, const char *path, const struct trace_growth *growth);
 void trace_input_close(struct trace_input *input);
 
 /*
  * Up to `size` bytes of text. Returns their number, 0 at the end, or a negative errno: -EBADMSG
- * for compressed data that is damaged.
+ * for compressed data that is damaged, -ESTALE for a growing file that became shorter.
  */
 ssize_t trace_input_read(struct trace_input *input, char *buffer, size_t size);
 

@@ -6,7 +6,6 @@
 #include "trace_reader.h"
 
 #include "command.h"
-#include "trace_input.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -75,7 +74,8 @@ bool trace_reader_cut(const struct trace_reader *reader)
 	return reader->cut || trace_input_cut(reader->input);
 }
 
-int trace_reader_open(struct trace_reader **result_reader, const char *path)
+int trace_reader_open(
+    struct trace_reader **result_reader, const char *path, const struct trace_growth *growth)
 {
 	struct trace_reader *reader = calloc(1, sizeof(*reader));
 	*result_reader = reader;
@@ -88,9 +88,9 @@ int trace_reader_open(struct trace_reader **result_reader, const char *path)
 		snprintf(reader->error, sizeof(reader->error), "out of memory");
 		return -ENOMEM;
 	}
-	reader->progress = isatty(STDERR_FILENO) == 1;
+	reader->progress = !growth && isatty(STDERR_FILENO) == 1;
 	reader->shown_ns = now_ns();
-	int result = trace_input_open(&reader->input, path);
+	int result = trace_input_open(&reader->input, path, growth);
 	if (result < 0)
 		snprintf(reader->error, sizeof(reader->error), "cannot read \"%.300s\": %s", path,
 		    strerror(-result));
@@ -152,8 +152,9 @@ static int read_more(struct trace_reader *reader)
 	    reader->input, reader->buffer + reader->end, reader->capacity - reader->end);
 	if (length < 0)
 		return trace_reader_refuse(reader, "%s",
-		    length == -EBADMSG ? "the compressed data is damaged here or soon after"
-				       : strerror((int)-length));
+		    length == -EBADMSG	? "the compressed data is damaged here or soon after"
+		    : length == -ESTALE ? "the file became shorter: another recording began in it"
+					: strerror((int)-length));
 	reader->at_end = length == 0;
 	reader->end += (size_t)length;
 	return 0;

@@ -8,6 +8,7 @@
 #define FAULTLINE_TRACE_READER_H
 
 #include "fault_line.h"
+#include "trace_input.h"
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -17,8 +18,12 @@
 
 struct trace_reader;
 
-/* Opens `path` ("-": standard input). 0, or negative errno: see trace_reader_error. */
-int trace_reader_open(struct trace_reader **reader, const char *path);
+/*
+ * Opens `path` ("-": standard input). `growth`: see trace_input.h; with it there is no progress.
+ * 0, or negative errno: see trace_reader_error.
+ */
+int trace_reader_open(
+    struct trace_reader **reader, const char *path, const struct trace_growth *growth);
 void trace_reader_close(struct trace_reader *reader);
 
 /* One line. What it points to is valid until the next one is read. */

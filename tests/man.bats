@@ -26,7 +26,7 @@ same_sets() {
 }
 
 @test "man: every option in --help is in the page, and the other way round" {
-	for command in record stop report html filter merge diff export check; do
+	for command in record stop report top html filter merge diff export check; do
 		options_of_help "$command" >"help of $command"
 		options_of_page "faultline-$command.1" >"page of $command"
 		same_sets "help of $command" "page of $command"
@@ -37,7 +37,7 @@ same_sets() {
 }
 
 @test "man: every short option is in the page, and the other way round" {
-	for command in record stop report html filter merge diff export check; do
+	for command in record stop report top html filter merge diff export check; do
 		help_of "$command" | sed -nE 's/^ +(-[A-Za-z]), --.*/\1/p' | sort >help
 		sed -nE 's/^\.It Fl ([A-Za-z]) ,.*/-\1/p' "$TOP/man/faultline-$command.1" | sort >page
 		same_sets help page
@@ -45,7 +45,7 @@ same_sets() {
 }
 
 @test "man: every filter in --help is in faultline-filters(7), and the other way round" {
-	for command in report html filter merge diff export; do
+	for command in report top html filter merge diff export; do
 		"$FAULTLINE" "$command" --help | sed -n '/^Filters/,/^$/p' |
 			sed -nE 's/^ +(--[a-z-]+=[A-Z]+).*/\1/p' | sort >help
 		options_of_page faultline-filters.7 >page
@@ -73,7 +73,7 @@ same_sets() {
 
 @test "man: the completion script knows every option" {
 	"$FAULTLINE" completion >script
-	for command in record stop report html filter merge diff export check; do
+	for command in record stop report top html filter merge diff export check; do
 		for option in $(options_of_help "$command"); do
 			grep -qF -e "${option%%=*}" script || fail "$command: no $option"
 		done

@@ -21,10 +21,10 @@ refuses() {
 	[[ $output =~ ^faultline\ [0-9]+\.[0-9]+\.[0-9]+ ]]
 	run_faultline --help
 	local command
-	for command in record stop report html filter merge diff export check help completion; do
+	for command in record stop report top html filter merge diff export check help completion; do
 		grep -q "^  $command " stdout
 	done
-	for command in record stop report html filter merge diff export check help completion; do
+	for command in record stop report top html filter merge diff export check help completion; do
 		run_faultline "$command" --help
 		grep -q "^usage: faultline $command" stdout
 		awk 'length > 80 { print; bad = 1 } END { exit bad }' stdout

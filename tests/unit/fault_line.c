@@ -75,8 +75,8 @@ static void test_recorder(void)
 	int by_hand = 0, lines = 0;
 
 	write_traces("plain.jsonl", "foreign.jsonl");
-	if (!CHECK(trace_reader_open(&plain, "plain.jsonl") == 0 &&
-		       trace_reader_open(&foreign, "foreign.jsonl") == 0,
+	if (!CHECK(trace_reader_open(&plain, "plain.jsonl", NULL) == 0 &&
+		       trace_reader_open(&foreign, "foreign.jsonl", NULL) == 0,
 		"cannot open the traces"))
 		return;
 	CHECK(trace_reader_next(plain, &fast) == 1 && trace_reader_next(foreign, &slow) == 1,
