@@ -551,6 +551,28 @@ int profile_read(struct profile *profile, struct trace *trace)
 	return result;
 }
 
+bool *profile_told_origins(const struct profile *profile)
+{
+	bool *told = calloc(profile->origin_count + 1, sizeof(*told));
+	bool *allocates = calloc(trace_frame_count(profile->trace) + 1, sizeof(*allocates));
+	for (size_t i = 0; told && allocates && i < profile->origin_count; i++) {
+		const struct profile_origin *origin = profile->origins[i];
+		if (origin->is_allocation && origin->stack)
+			allocates[origin->stack->site->index] = true;
+	}
+	for (size_t i = 0; told && allocates && i < profile->origin_count; i++) {
+		const struct profile_origin *origin = profile->origins[i];
+		told[i] = strcmp(origin->source, "malloc-mmap") == 0 && origin->stack &&
+			  allocates[origin->stack->site->index];
+	}
+	if (!allocates) {
+		free(told);
+		told = NULL;
+	}
+	free(allocates);
+	return told;
+}
+
 const struct profile_sum *profile_of_stack(
     const struct profile *profile, const struct trace_stack *stack)
 {

@@ -150,6 +150,12 @@ int profile_add(struct profile *profile, const struct trace_event *event);
 /* Reads the whole trace. 0, or negative errno: trace_error tells. */
 int profile_read(struct profile *profile, struct trace *trace);
 
+/*
+ * By index of origin: is it of mappings that malloc made for one allocation each? Where allocations
+ * are told, too, it would be told twice. To be freed; NULL without memory.
+ */
+bool *profile_told_origins(const struct profile *profile);
+
 /* What the stack itself touched. */
 const struct profile_sum *profile_of_stack(
     const struct profile *profile, const struct trace_stack *stack);

@@ -195,28 +195,16 @@ static int add_to_alloc(
 	return 0;
 }
 
-/* A mapping that malloc made for one allocation is told as that allocation. */
-static bool told_as_allocation(const struct profile_origin *origin, const bool *allocates)
-{
-	return strcmp(origin->source, "malloc-mmap") == 0 && origin->stack &&
-	       allocates[origin->stack->site->index];
-}
-
 static int fill_alloc(const struct report *report, struct report_table *tables)
 {
 	const struct profile *profile = report->profile;
 	struct merging merging = {.table = &tables[0], .place = ALLOC_PLACE, .name = ALLOC_SOURCE};
-	bool *allocates = calloc(trace_frame_count(profile->trace) + 1, sizeof(*allocates));
-	int result = allocates ? 0 : -ENOMEM;
-	for (size_t i = 0; result == 0 && i < profile->origin_count; i++) {
-		const struct profile_origin *origin = profile->origins[i];
-		if (origin->is_allocation && origin->stack)
-			allocates[origin->stack->site->index] = true;
-	}
+	bool *told = profile_told_origins(profile);
+	int result = told ? 0 : -ENOMEM;
 	for (size_t i = 0; result == 0 && i < profile->origin_count; i++) {
 		const struct profile_origin *origin = profile->origins[i];
 		const struct location *site = NULL;
-		if (told_as_allocation(origin, allocates))
+		if (told[i])
 			continue;
 		if (origin->stack &&
 		    !(site = report_locate_stack(report->locations, origin->stack)))
@@ -224,7 +212,7 @@ static int fill_alloc(const struct report *report, struct report_table *tables)
 		if (result == 0)
 			result = add_to_alloc(&merging, site, origin);
 	}
-	free(allocates);
+	free(told);
 	hash_set_clear(&merging.rows);
 	return result;
 }

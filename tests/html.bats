@@ -75,8 +75,8 @@ ALL_ROWS=(eval "[...document.querySelectorAll('.table > button:not([hidden])')].
 	jq -e --slurpfile page sites '
 		(.site | map([.bytes, .faults]) | sort) == ($page[0] | map(.[:2]) | sort)' report.json
 	jq -e --slurpfile page origins '
-		(.alloc | map([.reserved_bytes, .touched_bytes, .count]) | sort) ==
-		($page[0] | map([.[0], .[1], .[5]]) | sort)' report.json
+		(.alloc | map([.reserved_bytes, .touched_bytes, .reused_bytes, .untouched_bytes, .count]) | sort) ==
+		($page[0] | map([.[0], .[1], .[2], .[3], .[5]]) | sort)' report.json
 	# The last column is the sum of what the row's thread touched.
 	jq -e --slurpfile page threads '
 		(.thread | map(.bytes) | sort) == ($page[0] | map(.[-1]) | sort)' report.json
@@ -266,7 +266,7 @@ file_is_png() {
 	grep -qF -- "--tid=$tid" stdout
 	sed -n 3p stdout >selected
 	jq -e --slurpfile page selected --argjson tid "$tid" '
-		.threads[] | select(.tid == $tid) | [.bytes, .faults] == $page[0]' report.json
+		.thread[] | select(.tid == $tid) | [.bytes, .faults] == $page[0]' report.json
 }
 
 @test "html: an empty trace makes a page, and what cannot be read or written is told" {

@@ -10,7 +10,6 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 void page_places_free(struct page_places *places)
 {
@@ -77,23 +76,18 @@ static int add_origins(struct page_places *places, const struct collection *coll
 	const struct profile *profile = collection->profile;
 	struct profile_origin *const *origins = profile->origins;
 	uint64_t *faults = weigh(&collection->origins, places->origin_count, true);
-	bool *allocates = calloc(trace_frame_count(profile->trace) + 1, sizeof(*allocates));
-	int result = faults && allocates ? 0 : -ENOMEM;
-	for (size_t i = 0; i < profile->origin_count && result == 0; i++)
-		if (origins[i]->is_allocation && origins[i]->stack)
-			allocates[origins[i]->stack->site->index] = true;
+	bool *told = profile_told_origins(profile);
+	int result = faults && told ? 0 : -ENOMEM;
 	for (uint32_t key = 1; key < places->origin_count && result == 0; key++) {
 		const struct profile_origin *origin = origins[key - 1];
 		result = add_stack(places, origin->stack, faults[key]);
 		places->origins[key].place = origin->stack ? origin->stack->index + 1 : 0;
 		places->origins[key].how = origin->source;
 		places->origins[key].is_allocation = origin->is_allocation;
-		places->origins[key].is_told = strcmp(origin->source, "malloc-mmap") == 0 &&
-					       origin->stack &&
-					       allocates[origin->stack->site->index];
+		places->origins[key].is_told = told[key - 1];
 	}
 	free(faults);
-	free(allocates);
+	free(told);
 	return result;
 }
 
