@@ -160,9 +160,10 @@ static int write_event(struct merge *merge, struct input *input)
 		return -ENOMEM;
 	}
 	int result = merge_rewrite_event(&input->rewrite, event, merge->output);
-	if (result == -ERANGE)
-		message("merge: \"%s\" has numbers so large that they leave no room for others",
-		    trace_request_name(input->path));
+	if (result == -ERANGE) {
+		trace_refuse(input->trace, "numbers so large that they leave no room for others");
+		message("%s", trace_error(input->trace));
+	}
 	return result;
 }
 

@@ -141,7 +141,7 @@ facts() {
 	[[ ! -e all.jsonl ]]
 	sed 's/"id":1,/"id":9223372036854775807,/' one.jsonl >large.jsonl
 	run_faultline --status 1 merge one.jsonl large.jsonl -o all.jsonl
-	grep -q '"large.jsonl" has numbers so large' stderr
+	grep -q 'large.jsonl:[0-9]*: numbers so large' stderr
 	sed '20s/.*/{/' one.jsonl >damaged.jsonl
 	run_faultline --status 1 merge one.jsonl damaged.jsonl -o all.jsonl
 	grep -q 'damaged.jsonl:20: not JSON' stderr
