@@ -50,7 +50,7 @@ PACKAGES_BENCH := heaptrack linux-perf python3
 PACKAGES_LINT := clang-format codespell cppcheck mandoc shellcheck \
 	eslint node-chalk node-strip-ansi node-text-table node-v8-compile-cache
 PACKAGES_COVERAGE := lcov
-PACKAGES_FUZZ := clang libclang-rt-dev
+PACKAGES_FUZZ := afl++ clang libclang-rt-dev
 
 # --- What is built where ---------------------------------------------------------------------
 
@@ -220,11 +220,18 @@ $(FAULTLINE): $(analyzer_objects) $(options_object)
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)$(CC) $(CFLAGS) $(INSTRUMENT) $(LDFLAGS) -o $@ $^ $(analyzer_libs)
 
-# Unit tests and fuzzers may call any part of the monitor and the command but what is in their
-# main.c. From an archive the linker takes only the objects that it needs.
-testable_objects := $(filter-out %/main.o,$(monitor_objects) $(analyzer_objects)) $(options_object)
-testable_cppflags := -Ipreload -Ipreload/monitor -Ianalyzer
+# Unit tests and fuzzers may call any part of the monitor and the command but their main. The
+# command's main.c, where its commands are listed, has another name for that here. From an archive
+# the linker takes only the objects that it needs.
+testable_objects := $(filter-out %/main.o,$(monitor_objects) $(analyzer_objects)) $(options_object) \
+	$(B)/testable/commands.o
+testable_cppflags := -Ipreload -Ipreload/monitor -Ianalyzer -I$(B)/messages
 testable_libs = $(monitor_libs) $(analyzer_libs)
+
+$(B)/testable/commands.o: analyzer/main.c $(B)/.flags
+	@mkdir -p $(@D)
+	$(call say,CC,$<)$(CC) -Dmain=commands_main $(base_cppflags) $(CPPFLAGS) \
+		$(filter-out -Wmissing-prototypes,$(base_cflags)) $(CFLAGS) $(INSTRUMENT) -c -o $@ $<
 
 $(B)/testable.a: $(testable_objects)
 	$(call say,AR,$@)rm -f $@ && $(AR) rcs $@ $^
@@ -272,7 +279,7 @@ $(B)/fuzz/%: tests/fuzz/%.c $(B)/testable.a $(B)/.flags
 		$(B)/testable.a $(testable_libs)
 
 -include $(all_objects:.o=.d)
--include $(addsuffix .d,$(unit_tests) $(programs) $(plugins) $(bench_programs) $(fuzzers))
+-include $(B)/testable/commands.d $(addsuffix .d,$(unit_tests) $(programs) $(plugins) $(bench_programs) $(fuzzers))
 
 # --- Targets for people ----------------------------------------------------------------------
 # What needs packages installs them first and builds in a make of its own, which then finds them.
@@ -281,10 +288,11 @@ deps: ## install the Debian packages that building needs
 	@$(install_packages) $(PACKAGES)
 
 check: ## build, run the tests; ends with "N passed, N failed"
-	@$(install_packages) $(PACKAGES) $(PACKAGES_CHECK)
+	@$(install_packages) $(PACKAGES) $(PACKAGES_CHECK) $(PACKAGES_FUZZ)
 	@$(install_npm_packages) build/npm $(NPM_PACKAGES_CHECK)
 	@rm -f $(B)/check-result
 	@$(MAKE) $(jobs) all test-programs
+	@$(MAKE) fuzz-programs
 	@env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL \
 		FAULTLINE='$(abspath $(FAULTLINE))' SHIM='$(abspath $(SHIM))' \
 		MONITOR='$(abspath $(MONITOR))' UNIT='$(abspath $(B)/unit)' \
@@ -366,22 +374,19 @@ coverage: ## run the tests, write build-coverage/html/index.html
 	@lcov --summary build-coverage/lcov.info
 
 FUZZ_SECONDS ?= 60
-fuzz: ## run each fuzzer of tests/fuzz for FUZZ_SECONDS (60)
-ifeq ($(fuzzers),)
-	@echo 'There are no fuzzers in tests/fuzz.'
-else
+fuzz: ## run each fuzzer of tests/fuzz for FUZZ_SECONDS (60) under libFuzzer and AFL++
 	@$(install_packages) $(PACKAGES) $(PACKAGES_FUZZ)
-	@$(MAKE) $(jobs) CC=clang B=build-fuzz \
-		INSTRUMENT='-fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=all' run-fuzzers
-endif
+	@$(MAKE) fuzz-programs
+	@tests/fuzz/run libfuzzer $(FUZZ_SECONDS)
+	@tests/fuzz/run afl $(FUZZ_SECONDS)
 
-run-fuzzers: $(fuzzers)
-	@set -e; for fuzzer in $^; do \
-		corpus=$(B)/corpus/$${fuzzer##*/}; seeds=tests/fuzz/$${fuzzer##*/}; \
-		mkdir -p $$corpus; [ -d $$seeds ] || seeds=; \
-		echo "  FUZZ  $$fuzzer"; \
-		$$fuzzer -max_total_time=$(FUZZ_SECONDS) -artifact_prefix=$(B)/ $$corpus $$seeds; \
-	done
+fuzz_sanitizers := -fsanitize=address,undefined -fno-sanitize-recover=all
+fuzz-programs:
+	@$(MAKE) $(jobs) CC=clang B=build-fuzz \
+		INSTRUMENT='$(fuzz_sanitizers) -fsanitize=fuzzer-no-link' fuzzers
+	@AFL_QUIET=1 $(MAKE) $(jobs) CC=afl-clang-fast B=build-afl INSTRUMENT='$(fuzz_sanitizers)' fuzzers
+
+fuzzers: $(fuzzers)
 
 # --- Installation ----------------------------------------------------------------------------
 
@@ -409,7 +414,7 @@ uninstall: ## remove what install put there
 	for page in $(man_pages); do rm -f $(man_folder)/man$${page##*.}/$${page##*/}; done
 
 clean: ## remove everything that make made
-	rm -rf build build-san build-coverage build-lint build-fuzz faultline
+	rm -rf build build-san build-coverage build-lint build-fuzz build-afl faultline
 
 help: ## list the targets
 	@echo 'Targets:'
@@ -418,4 +423,4 @@ help: ## list the targets
 	@sed -n '/^#   [A-Z]/,/^$$/s/^# //p' Makefile
 
 .PHONY: all test-programs bench-programs objects deps check demo run-demo picture run-picture bench \
-	lint format coverage fuzz run-fuzzers install uninstall clean help FORCE
+	lint format coverage fuzz fuzz-programs fuzzers install uninstall clean help FORCE

@@ -105,7 +105,7 @@ static bool is_right(const struct choices *choices)
 
 /* Hands the format all events. 0, or negative errno after a message. */
 static int write_export(
-    const struct export_format *format, const struct export *export, struct trace *trace)
+    const struct export_format *format, const struct export_job *export, struct trace *trace)
 {
 	struct trace_event event;
 	void *state = format->start(export);
@@ -138,7 +138,7 @@ static int export_trace(
 	if (result == 0)
 		result = export_output_open(&output, choices->output, path);
 	if (result == 0) {
-		struct export export = {
+		struct export_job export = {
 		    .out = export_output_file(output),
 		    .trace = trace,
 		    .names = names,

@@ -20,8 +20,7 @@ extern const char *const export_value_names[EXPORT_VALUE_COUNT];
 extern const char *const export_value_units[EXPORT_VALUE_COUNT];
 
 /* What every format has at hand; all of it is borrowed. */
-struct export
-{
+struct export_job {
 	FILE *out; /* errors stay in it, and are reported when it is closed */
 	const struct trace *trace;
 	struct code_names *names;
@@ -34,7 +33,7 @@ struct export_format {
 	bool is_binary;
 	bool has_one_value; /* --value chooses it */
 	/* Its own state, which keeps `export`; NULL without memory. */
-	void *(*start)(const struct export *export);
+	void *(*start)(const struct export_job *export);
 	/* One event of the trace. 0 or negative errno. */
 	int (*take)(void *state, const struct trace_event *event);
 	/* All events were taken. 0 or negative errno. */
@@ -42,7 +41,9 @@ struct export_format {
 	void (*destroy)(void *state);
 };
 
-/* The thread's name, or what stands for it where it has none, then in the buffer. NULL: not told.
+/*
+ * The thread's name, or what stands for it where it has none, which is then in the buffer. NULL: a
+ * thread that is not told.
  */
 #define EXPORT_NAME_SIZE 32
 const char *export_thread_name(const struct trace_thread *thread, char buffer[EXPORT_NAME_SIZE]);

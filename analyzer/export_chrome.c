@@ -17,7 +17,7 @@
 #include <string.h>
 
 struct chrome {
-	const struct export *export;
+	const struct export_job *export;
 	struct memory_counter *counter;
 	const char *separator;	 /* before the next event */
 	struct used_stacks used; /* for stackFrames */
@@ -31,7 +31,7 @@ static void destroy(void *state)
 	free(chrome);
 }
 
-static void *start(const struct export *export)
+static void *start(const struct export_job *export)
 {
 	struct chrome *chrome = calloc(1, sizeof(*chrome));
 	if (!chrome)
@@ -158,7 +158,7 @@ static int put_stack_frames(struct chrome *chrome)
 static int finish(void *state)
 {
 	struct chrome *chrome = state;
-	const struct export *export = chrome->export;
+	const struct export_job *export = chrome->export;
 	const struct trace *trace = export->trace;
 	char name[EXPORT_NAME_SIZE];
 	for (uint32_t i = 0; i < trace_process_count(trace); i++) {

@@ -17,10 +17,10 @@ static const char heading[] = "time_ns,pid,tid,thread,program,address,access,kin
 			      "function,module,offset,file,line,stack\n";
 
 struct csv {
-	const struct export *export;
+	const struct export_job *export;
 };
 
-static void *start(const struct export *export)
+static void *start(const struct export_job *export)
 {
 	struct csv *csv = malloc(sizeof(*csv));
 	if (!csv)
@@ -38,7 +38,7 @@ static void put_text(FILE *out, const char *text)
 }
 
 /* The memory that was touched: where it is, and who asked for it. */
-static int put_memory(const struct export *export, const struct trace_fault *fault)
+static int put_memory(const struct export_job *export, const struct trace_fault *fault)
 {
 	FILE *out = export->out;
 	const struct trace_region *region = fault->region;
@@ -73,7 +73,7 @@ static int put_memory(const struct export *export, const struct trace_fault *fau
 }
 
 /* The code that touched it: the function that stands for the stack, and the stack. */
-static int put_code(const struct export *export, const struct trace_stack *stack)
+static int put_code(const struct export_job *export, const struct trace_stack *stack)
 {
 	FILE *out = export->out;
 	size_t count;

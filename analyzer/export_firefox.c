@@ -28,8 +28,8 @@
 struct event_row {
 	int64_t time_ns;
 	uint64_t address, bytes;
-	const char
-	    *source;	/* of a fault, "" for none; of an allocation the function that made it */
+	/* of a fault, "" for none; of an allocation the function that made it */
+	const char *source;
 	uint32_t stack; /* the trace's index, or FIREFOX_NO_STACK */
 	uint8_t is_allocation, access, kind, origin;
 };
@@ -41,7 +41,7 @@ struct memory_row {
 };
 
 struct firefox {
-	const struct export *export;
+	const struct export_job *export;
 	struct firefox_tables tables;
 	struct memory_counter *counter;
 	struct row_spool *events; /* struct event_row; lists by the index of trace_thread */
@@ -60,7 +60,7 @@ static void destroy(void *state)
 	free(firefox);
 }
 
-static void *start(const struct export *export)
+static void *start(const struct export_job *export)
 {
 	struct firefox *firefox = calloc(1, sizeof(*firefox));
 	if (!firefox)

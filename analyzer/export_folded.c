@@ -13,7 +13,7 @@
 #include <string.h>
 
 struct folded {
-	const struct export *export;
+	const struct export_job *export;
 	struct export_sums sums;
 	/* Stacks that differ in the places of calls only are one line. */
 	struct string_table lines;
@@ -21,7 +21,7 @@ struct folded {
 	size_t value_room;
 };
 
-static void *start(const struct export *export)
+static void *start(const struct export_job *export)
 {
 	struct folded *folded = calloc(1, sizeof(*folded));
 	if (folded)
@@ -36,7 +36,7 @@ static int take(void *state, const struct trace_event *event)
 }
 
 /* THREAD;FRAME;FRAME, to be freed; NULL without memory. */
-static char *fold(const struct export *export, const struct export_sum *sum)
+static char *fold(const struct export_job *export, const struct export_sum *sum)
 {
 	char name[EXPORT_NAME_SIZE], *text = NULL;
 	size_t count, size;

@@ -31,7 +31,7 @@ typedef Perftools__Profiles__Line line_message;
 typedef Perftools__Profiles__Function function_message;
 
 struct pprof {
-	const struct export *export;
+	const struct export_job *export;
 	struct export_sums sums;
 	int64_t duration_ns;
 	struct string_table strings;
@@ -39,7 +39,7 @@ struct pprof {
 	int result; /* of what has been written: 0 or -ENOMEM */
 };
 
-static void *start(const struct export *export)
+static void *start(const struct export_job *export)
 {
 	struct pprof *pprof = calloc(1, sizeof(*pprof));
 	if (!pprof)

@@ -17,11 +17,11 @@
 #include <stdlib.h>
 
 struct speedscope {
-	const struct export *export;
+	const struct export_job *export;
 	struct export_sums sums;
 };
 
-static void *start(const struct export *export)
+static void *start(const struct export_job *export)
 {
 	struct speedscope *speedscope = calloc(1, sizeof(*speedscope));
 	if (speedscope)
@@ -38,7 +38,7 @@ static int take(void *state, const struct trace_event *event)
 /* [1,7,8],[2,7]: a stack for each sum that has a value. 0 or -ENOMEM. */
 static int put_stacks(const struct speedscope *speedscope, enum export_value value)
 {
-	const struct export *export = speedscope->export;
+	const struct export_job *export = speedscope->export;
 	uint32_t first_function = trace_thread_count(export->trace) + 1;
 	const char *separator = "";
 	for (const struct export_sum *sum = speedscope->sums.first; sum; sum = sum->next) {
@@ -88,7 +88,7 @@ static int put_profile(const struct speedscope *speedscope, enum export_value va
 	return result;
 }
 
-static void put_frames(const struct export *export)
+static void put_frames(const struct export_job *export)
 {
 	FILE *out = export->out;
 	char name[EXPORT_NAME_SIZE];

@@ -29,7 +29,7 @@ const char firefox_categories[] =
 
 static int settle_stacks(struct firefox_tables *tables)
 {
-	const struct export *export = tables->export;
+	const struct export_job *export = tables->export;
 	uint32_t count = trace_stack_count(export->trace), next = 0;
 	tables->nodes = reallocarray(NULL, (size_t)count + 1, sizeof(*tables->nodes));
 	if (!tables->nodes)

@@ -13,7 +13,7 @@
 #define FIREFOX_NO_STACK UINT32_MAX
 
 struct firefox_tables {
-	const struct export *export;
+	const struct export_job *export;
 	struct used_stacks used; /* the stacks to tell of: used_stacks_add */
 	bool has_stackless;	 /* something without a stack is told of, too */
 	struct string_table strings, sources;
