@@ -8,6 +8,7 @@
 #include "child.h"
 #include "environment.h"
 #include "installation.h"
+#include "live.h"
 #include "machine.h"
 #include "message.h"
 #include "monitor_process.h"
@@ -39,6 +40,8 @@ struct request {
 	char path[PATH_MAX];
 	struct installation installation;
 	struct fl_user user; /* who --user names; else all zero */
+	bool wants_live;
+	struct live live; /* the screen */
 };
 
 static void add_setting(struct request *request, const char *variable, const char *value)
@@ -73,6 +76,10 @@ static int read_request(
 		case ARGUMENT_OPTION: {
 			const struct fl_option *option = arguments.option;
 			const char *value = arguments.value ? arguments.value : option->flag_value;
+			if (option == live_options.rows) {
+				request->wants_live = true;
+				break;
+			}
 			char error[256];
 			if (option->parse(&request->options, value, error, sizeof(error)) < 0) {
 				message("record: --%s=%s: %s", option->flag, value, error);
@@ -210,6 +217,8 @@ static int prepare(struct request *request)
 		message("%s", error);
 		return STATUS_NOT_TRACED;
 	}
+	if (request->wants_live && live_open(&request->live) < 0)
+		return STATUS_NOT_TRACED;
 	return request->user.name ? try_as_user(request) : try_program(request, -EACCES);
 }
 
@@ -267,7 +276,7 @@ static int tell_not_run(const struct request *request, struct child_failure fail
 }
 
 /* With the child at its gate and the monitor started: the rest. Returns the exit status. */
-static int run(struct request *request, struct watch *watch)
+static int run(struct request *request, struct watch *watch, const struct signal_state *before)
 {
 	int number = 0;
 	int result = watch_until_ready(watch, &number);
@@ -276,9 +285,11 @@ static int run(struct request *request, struct watch *watch)
 		monitor_process_wait(watch->monitor);
 		return result == -EINTR ? 128 + number : STATUS_NOT_TRACED;
 	}
+	live_start(&request->live, watch->ready.text, before);
 	struct child_failure not_run = child_release(watch->child);
 	watch->may_tell = !request->options.quiet && isatty(STDERR_FILENO);
 	watch_until_finished(watch);
+	live_finish(&request->live, watch->finished);
 	if (not_run.error != 0)
 		return tell_not_run(request, not_run);
 	if (watch->finished && !request->options.quiet)
@@ -325,7 +336,7 @@ static int start(struct request *request)
 	if (result < 0)
 		child_abandon(&child);
 	else
-		status = run(request, &watch);
+		status = run(request, &watch, &before);
 out:
 	if (result < 0) {
 		message("cannot start the recording: %s", strerror(-result));
@@ -338,7 +349,7 @@ out:
 
 static int run_record(const struct command *command, int argc, char **argv)
 {
-	struct request request = {0};
+	struct request request = {.live = LIVE_NONE};
 	int wanted = read_request(&request, command, argc, argv);
 	if (wanted != 0)
 		return wanted > 0 ? command_help(command) : command->usage_status;
@@ -350,6 +361,8 @@ static int run_record(const struct command *command, int argc, char **argv)
 	return status;
 }
 
+static const struct option_group *const groups[] = {&live_options, NULL};
+
 const struct command record_command = {
     .name = "record",
     .operands = "[--] PROGRAM [ARGS]",
@@ -359,6 +372,7 @@ const struct command record_command = {
 	       "Exit status: that of PROGRAM, 128+N when signal N ended it; 125 when it could\n"
 	       "not be traced, 126 when it could not be run, 127 when it was not found.\n",
     .options = fl_option_table,
+    .groups = groups,
     .operand = OPERAND_PROGRAM,
     .usage_status = STATUS_NOT_TRACED,
     .run = run_record,

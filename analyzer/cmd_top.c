@@ -270,8 +270,9 @@ const struct command top_command = {
     .operands = "TRACE",
     .summary = "the report of a trace while it is recorded",
     .details = "Follows TRACE, a file, plain or zstd, as it grows, and shows what faultline\n"
-	       "report --no-lines would print now. Keys: q quits; arrows, space, b, Home and End\n"
-	       "scroll; Ctrl-L draws the screen anew.\n"
+	       "report --no-lines would print now. `faultline record --live` does so while it\n"
+	       "records. Keys: q quits; arrows, space, b, Home and End scroll; Ctrl-L draws the\n"
+	       "screen anew.\n"
 	       "\n"
 	       "Exit status: 0; 1 when the trace cannot be read, or the terminal not be drawn\n"
 	       "on; 2 for wrong usage.\n",

@@ -127,6 +127,7 @@ int watch_until_ready(struct watch *watch, int *signal_number)
 		}
 		switch (packet.kind) {
 		case FL_LAUNCH_READY:
+			watch->ready = packet;
 			return 0;
 		case FL_LAUNCH_WARNING:
 			message("%s", packet.text);

@@ -18,8 +18,9 @@ struct watch {
 	bool
 	    terminal; /* faultline has a controlling terminal: the shell may stop and continue it */
 	bool root_ended;
-	int root_status; /* of waitpid, once root_ended */
-	bool finished;	 /* `totals` are final */
+	int root_status;		/* of waitpid, once root_ended */
+	struct fl_launch_message ready; /* once the monitor is: names the trace */
+	bool finished;			/* `totals` are final */
 	struct fl_launch_message totals;
 	bool gave_up;  /* the user did not want to wait for processes left running */
 	bool may_tell; /* that it waits for them */

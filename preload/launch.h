@@ -35,7 +35,7 @@
 #define FL_SOCKET_PREFIX    "faultline-" /* of each NAME */
 
 enum fl_launch_kind {
-	FL_LAUNCH_READY = 1,   /* monitor: go ahead */
+	FL_LAUNCH_READY = 1,   /* monitor: go ahead; text is the trace's path */
 	FL_LAUNCH_ERROR,       /* monitor: text says why it cannot record; it exits */
 	FL_LAUNCH_WARNING,     /* monitor: text is a line for the user */
 	FL_LAUNCH_FINISHED,    /* monitor: totals are final; text is the trace's path */

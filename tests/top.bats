@@ -188,3 +188,100 @@ follows() {
 	run_faultline --status 2 top t.jsonl t.jsonl
 	grep -q 'one trace at a time' stderr
 }
+
+# live WORD...: a terminal in which a program is recorded with a screen; its words go elsewhere.
+live() {
+	opens 80 40 "$FAULTLINE record --live -o t.jsonl -- $* </dev/null >out 2>err"
+}
+
+# program: makes one of the script on standard input.
+program() {
+	{
+		echo '#!/bin/sh'
+		cat
+	} >program
+	chmod +x program
+}
+
+@test "top: record --live shows it meanwhile; the program keeps its words and its status" {
+	program <<-'END'
+		"$PROGRAMS/growth"
+		read -r _ <go
+		"$PROGRAMS/growth" 50
+		read -r _ <go
+		exit 7
+	END
+	live ./program
+	wait_until --time 30 shows '^ *0\.39 .* 100 +parse_lines '
+	shows '^ recording   q: quit'
+	echo >go
+	wait_until --time 30 shows '^ *0\.98 .* 250 +parse_lines '
+	# the screen goes with the recording
+	echo >go
+	wait_until --time 30 test -s status
+	[[ $(cat status) == 7 ]]
+	{ "$PROGRAMS/growth" && "$PROGRAMS/growth" 50; } | diff - out
+	grep -q '^faultline: [0-9]* faults, .* trace in t.jsonl$' err
+	(($(wc -l <err) == 1))
+	assert_complete t.jsonl
+}
+
+@test "top: record --live: q ends the screen and not the program, Ctrl-C is the program's" {
+	program <<-'END'
+		"$PROGRAMS/growth"
+		read -r _ <go
+		exit 3
+	END
+	live ./program
+	wait_until --time 30 shows '^ *0\.39 .* 100 +parse_lines '
+	terminal send-keys q
+	gone() { ! shows 'q: quit'; }
+	wait_until gone
+	[[ ! -e status ]]
+	echo >go
+	wait_until --time 30 test -s status
+	[[ $(cat status) == 3 ]]
+	assert_complete t.jsonl
+	# which ends by it, in its own way, and the screen with it
+	program <<-'END'
+		trap 'exit 5' INT
+		"$PROGRAMS/growth"
+		read -r _ <go
+	END
+	live ./program
+	wait_until --time 30 shows '^ *0\.39 .* 100 +parse_lines '
+	terminal send-keys C-c
+	wait_until --time 30 test -s status
+	[[ $(cat status) == 5 ]]
+	assert_complete t.jsonl
+}
+
+@test "top: record --live: neither a screen that cannot be nor the monitor's death harms the program" {
+	opens 80 40 "TERM=dumb $FAULTLINE record --live -o t.jsonl -- sh -c 'exit 5' </dev/null >out 2>err"
+	wait_until --time 30 test -s status
+	[[ $(cat status) == 5 ]]
+	grep -q 'top: cannot draw on this terminal (TERM=dumb)' err
+	program <<-'END'
+		kill -9 $(pgrep -P $PPID -x faultline-monit)
+		read -r _ <go
+		exit 6
+	END
+	live ./program
+	wait_until --time 30 grep -s -q 'the monitor was killed by signal 9' err
+	echo >go
+	wait_until --time 30 test -s status
+	[[ $(cat status) == 6 ]]
+}
+
+@test "top: record --live is refused where the program has the terminal, or nobody has one" {
+	local redirection
+	for redirection in '>out 2>err' '</dev/null 2>err' '</dev/null >out'; do
+		opens 120 24 "$FAULTLINE record --live -o never.jsonl -- echo said $redirection"
+		wait_until test -s status
+		[[ $(cat status) == 125 ]]
+	done
+	grep -q "record: --live draws on the terminal, which is the program's standard output: redirect all three" err
+	run_command --status 125 setsid --wait "$FAULTLINE" record --live -o never.jsonl -- echo said
+	grep -q 'record: --live: there is no terminal to draw on' stderr
+	[[ ! -s stdout && ! -s out && ! -e never.jsonl ]]
+}

@@ -378,6 +378,7 @@ int main(int count, char **words)
 		tell(arguments.starter_fd, FL_LAUNCH_ERROR);
 		return 1;
 	}
+	snprintf(message.text, sizeof(message.text), "%s", path);
 	tell(arguments.starter_fd, FL_LAUNCH_READY);
 	service_run(&service);
 	writer_finish(service.writer, service.control.ended_by, &totals);
