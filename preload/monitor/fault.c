@@ -228,6 +228,8 @@ static void tell_fault(struct service *s, struct process *p, const struct interv
     uint64_t address, enum fault_kind kind, enum fault_access access, int32_t tid,
     const struct capture *c, const struct served *served, uint64_t stack)
 {
+	const uint64_t page_size = region ? region->page_size : PAGE_BYTES;
+	const uint64_t page = address & ~(page_size - 1);
 	const struct interval *allocation = interval_find(&p->allocations, address);
 	struct event_fault *event = writer_reserve(s->writer, EVENT_FAULT, sizeof(*event), c->ts);
 
@@ -245,6 +247,7 @@ static void tell_fault(struct service *s, struct process *p, const struct interv
 	event->served = (uint8_t)served->how;
 	event->bytes = (uint32_t)served->bytes;
 	writer_commit(s->writer);
+	region_protect_not(s, p, page, page + page_size); /* or it would be told again */
 }
 
 /*

@@ -111,17 +111,33 @@ static uint64_t register_range(struct service *s, struct process *p, uint64_t st
 	return register_range(s, p, start, end, origin, page_size, error);
 }
 
-void region_protect(struct service *s, struct process *p, uint64_t start, uint64_t end)
+static void protect_later(struct service *s, struct process *p, uint64_t start, uint64_t end)
 {
 	const struct interval range = {.start = start, .end = end};
 
+	if (start < end && !interval_insert(&p->unprotected, &range))
+		service_lost(s, LOST_EVENTS, 1, "no memory for a region");
+}
+
+void region_protect_not(struct service *s, struct process *p, uint64_t start, uint64_t end)
+{
+	const struct interval *found;
+
+	while ((found = interval_next(&p->unprotected, start)) && found->start < end) {
+		struct interval range = *found;
+
+		interval_remove(&p->unprotected, range.start);
+		protect_later(s, p, range.start, start);
+		protect_later(s, p, end, range.end);
+	}
+}
+
+void region_protect(struct service *s, struct process *p, uint64_t start, uint64_t end)
+{
 	if (uffd_protect(p->memory_uffd, start, end - start) != -EAGAIN)
 		return;
-	for (const struct interval *before;
-	     (before = interval_next(&p->unprotected, start)) && before->start < end;)
-		interval_remove(&p->unprotected, before->start);
-	if (!interval_insert(&p->unprotected, &range))
-		service_lost(s, LOST_EVENTS, 1, "no memory for a region");
+	region_protect_not(s, p, start, end);
+	protect_later(s, p, start, end);
 }
 
 struct protecting {

@@ -127,6 +127,7 @@ void region_cut(struct service *s, struct process *p, uint64_t start, uint64_t s
     enum region_end_reason reason, uint64_t ts)
 {
 	p->gone_ns = ts;
+	region_protect_not(s, p, start, start + size);
 	forget_arenas(p, start, start + size);
 	cut(s, p, start, start + size, end_piece, &(struct ending){s, p, reason, ts});
 }

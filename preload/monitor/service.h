@@ -371,6 +371,9 @@ void region_register_again(struct service *s, struct process *p, uint64_t start,
 /* --mode=write: what is there in the range is protected, now or when an event was read. */
 void region_protect(struct service *s, struct process *p, uint64_t start, uint64_t end);
 
+/* What of it is still to be protected is not: it is gone, or its first write was told. */
+void region_protect_not(struct service *s, struct process *p, uint64_t start, uint64_t end);
+
 /* A forked child begins with its parent's regions and allocations. */
 void region_inherit(struct service *s, struct process *p, const struct interval_map *regions,
     const struct interval_map *pieces, const struct interval_map *allocations);
