@@ -93,6 +93,11 @@ setup() {
 	grep -q '10 of 10' untraced.out
 }
 
+@test "a stack is told as one when its thread runs on another" {
+	run_faultline record --quiet -o trace.jsonl -- "$PROGRAMS/stacks" away truth
+	trace_lines trace.jsonl region 'select(.source == "stack") | .start' | grep -q -x "$output"
+}
+
 # depths SETTING: how many bytes of stack the program's work takes, beyond those without tracing.
 depths() {
 	env LD_BIND_NOW=1 "$1" "$FAULTLINE" record --quiet -o trace.jsonl -- \

@@ -2,13 +2,14 @@
 /*
  * stacks: threads on stacks of their own making, in memory that nobody has touched, and on the
  * smallest that there are; what is used of a stack by the calls that tracing intercepts, and by a
- * touch of a fresh page; what lies below the end of a stack.
+ * touch of a fresh page; what lies below the end of a stack; one whose thread is on another.
  *
  *   stacks WHAT TRUTH [COUNT]
  *
  * `depth` prints on standard error how many bytes of the stack each kind of work used, and on
  * standard output which it did.
  */
+#include "acts.h"
 #include "notes.h"
 
 #include <errno.h>
@@ -16,6 +17,7 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <sys/wait.h>
+#include <ucontext.h>
 
 #define STACK_BYTES ((size_t)256 << 10)
 #define PAINT	    0x5a
@@ -356,6 +358,45 @@ static int guards(void)
 	return 0;
 }
 
+static ucontext_t left;
+static char *stack_begin;
+
+static void wait_for_monitor(void)
+{
+	acts_settle(stack_begin);
+}
+
+static NOINLINE void *aside(void *unused)
+{
+	static char other[STACK_BYTES];
+	static ucontext_t context;
+	pthread_attr_t attributes;
+	size_t size, guard;
+	void *at;
+
+	pthread_getattr_np(pthread_self(), &attributes);
+	pthread_attr_getstack(&attributes, &at, &size);
+	pthread_attr_getguardsize(&attributes, &guard);
+	stack_begin = (char *)at - guard;
+	getcontext(&context);
+	context.uc_stack = (stack_t){.ss_sp = other, .ss_size = sizeof(other)};
+	context.uc_link = &left;
+	makecontext(&context, wait_for_monitor, 0);
+	swapcontext(&left, &context);
+	return unused;
+}
+
+/* Where libc's stack of a thread begins that runs on another one when the monitor finds it. */
+static int away(void)
+{
+	pthread_t thread;
+
+	start(&thread, NULL, aside, NULL);
+	pthread_join(thread, NULL);
+	printf("%p\n", (void *)stack_begin);
+	return 0;
+}
+
 static const struct {
 	const char *name;
 	int (*function)(void);
@@ -366,6 +407,7 @@ static const struct {
     {"small", small},
     {"brim", brim},
     {"guards", guards},
+    {"away", away},
 };
 
 int main(int argc, char **argv)
