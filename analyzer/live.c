@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 static const struct fl_option rows[] = {
-    {.flag = "live", .help = "show the report on the terminal meanwhile; q ends that"},
+    {.flag = "live", .help = "show the report on the terminal meanwhile"},
     {.flag = NULL},
 };
 
