@@ -161,9 +161,11 @@ class Trace:
         self.end = line
 
     def may_not_know(self, fault, region):
-        """Whether an access may be unknown: memory that only perf saw, and any ioctl's buffer."""
+        """Whether an access may be unknown: memory that only perf saw, shared memory that was there
+        before it was registered, and any ioctl's buffer."""
         before_the_kernel = self.session["mode"] == "sigbus" or self.session.get("unprivileged")
-        return region and region["source"] == "shm" or (
+        return region and (region["source"] == "shm" or (
+            region["memory"] == "shmem" and fault.get("served") == "native")) or (
             before_the_kernel and fault.get("origin") == "kernel")
 
     def read_fault(self, line):
