@@ -53,7 +53,7 @@ struct shim_channel {
 	uint32_t doorbell_next; /* atomic */
 	uint32_t quiet;		/* enum shim_quiet, atomic; forked children have it too */
 	int32_t memory_uffd;	/* the same, which a forked child closes */
-	int32_t monitor;	/* its process ID, where it is not that of another PID namespace */
+	int32_t monitor;	/* its process ID, in its own PID namespace */
 };
 extern struct shim_channel shim_channel;
 
