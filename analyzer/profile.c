@@ -171,9 +171,13 @@ static void join_sums(struct profile_sum *sum, const struct profile_sum *other)
 	sum->writes += other->writes;
 }
 
-/* The bucket of a time; buckets become twice as long until it is one of them. */
-static struct profile_bucket *bucket_of(struct profile_time *time, int64_t time_ns)
+/*
+ * The bucket of a time; buckets become twice as long until it is one of them. Those that come into
+ * use have what is resident before the event of that time.
+ */
+static struct profile_bucket *bucket_of(struct profile *profile, int64_t time_ns)
 {
+	struct profile_time *time = &profile->time;
 	if (time_ns < 0)
 		time_ns = 0;
 	while (time_ns / time->bucket_ns >= PROFILE_MOST_BUCKETS) {
@@ -191,8 +195,8 @@ static struct profile_bucket *bucket_of(struct profile_time *time, int64_t time_
 		time->bucket_ns *= 2;
 	}
 	size_t index = (size_t)(time_ns / time->bucket_ns);
-	if (time->count <= index)
-		time->count = index + 1;
+	while (time->count <= index)
+		time->buckets[time->count++].resident_bytes = profile->resident_bytes;
 	return &time->buckets[index];
 }
 
@@ -201,6 +205,9 @@ static void note_resident(struct profile *profile, struct profile_process *proce
 {
 	uint64_t page_size = trace_session_of(profile->trace)->page_size;
 	uint64_t bytes = process->resident.count * page_size;
+	if (bytes == process->resident_bytes)
+		return;
+	struct profile_bucket *bucket = bucket_of(profile, time_ns);
 	profile->resident_bytes += bytes - process->resident_bytes;
 	process->resident_bytes = bytes;
 	if (process->peak_bytes < bytes) {
@@ -211,7 +218,6 @@ static void note_resident(struct profile *profile, struct profile_process *proce
 		profile->peak_bytes = profile->resident_bytes;
 		profile->peak_ns = time_ns;
 	}
-	struct profile_bucket *bucket = bucket_of(&profile->time, time_ns);
 	if (bucket->resident_bytes < profile->resident_bytes)
 		bucket->resident_bytes = profile->resident_bytes;
 }
@@ -305,7 +311,7 @@ static int add_fault(struct profile *profile, const struct trace_event *event)
 	add_to_sum(&profile->sum, fault);
 	add_to_sum(&process->sum, fault);
 	add_to_sum(&thread->sum, fault);
-	add_to_sum(&bucket_of(&profile->time, event->time_ns)->sum, fault);
+	add_to_sum(&bucket_of(profile, event->time_ns)->sum, fault);
 	if (fault->region)
 		add_to_region(profile, fault);
 	if (fault->alloc)

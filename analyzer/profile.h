@@ -93,7 +93,7 @@ struct profile_region {
 #define PROFILE_MOST_BUCKETS 512
 struct profile_time {
 	int64_t bucket_ns;
-	size_t count; /* of those in use; bucket i begins at i * bucket_ns */
+	size_t count; /* up to the last one with an event; bucket i begins at i * bucket_ns */
 	struct profile_bucket {
 		struct profile_sum sum;
 		uint64_t resident_bytes; /* the most at once, of all processes */

@@ -148,6 +148,25 @@ whole_trace() {
 	jq -e '.alloc[0] | .reserved_bytes == 65536 and .touched_bytes == 4 * 4096' stdout
 }
 
+@test "report: what is resident is so until it changes, also while nothing happens" {
+	# six pages are touched in millisecond 0, and four of them given back in millisecond 5; a part
+	# where nothing was, and a process that has nothing, change nothing
+	small_trace >t.jsonl
+	cat >>t.jsonl <<-'EOF'
+		{"type":"remove","ts":5200000,"pid":10,"tid":10,"start":"0x102000","size":57344}
+		{"type":"remove","ts":7200000,"pid":10,"tid":10,"start":"0x10c000","size":4096}
+		{"type":"process","ts":7300000,"pid":12,"ppid":10,"event":"start","exe":"/x/demo"}
+		{"type":"process","ts":8200000,"pid":12,"event":"exit","status":0}
+		{"type":"fault","ts":9200000,"pid":10,"tid":10,"addr":"0x102000","access":"write","kind":"missing","region":1,"offset":8192,"served":"zero"}
+	EOF
+	run_faultline report --by=time --limit=all --json t.jsonl
+	jq -e '(.time | map(.resident_bytes / 4096)) == [6, 6, 6, 6, 6, 6, 2, 2, 2, 3] and
+		(.time | map(.faults)) == [6, 0, 0, 0, 0, 0, 0, 0, 0, 1]' stdout
+	# fewer rows join
+	run_faultline report --by=time --limit=4 --json t.jsonl
+	jq -e '(.time | map(.resident_bytes / 4096)) == [6, 6, 2, 3]' stdout
+}
+
 @test "report: what was lost is told" {
 	{
 		small_trace
