@@ -8,23 +8,7 @@
 
 #include <errno.h>
 
-static const struct fl_option filter_command_options[] = {
-    {.flag = "output",
-	.letter = 'o',
-	.argument = "FILE",
-	.help = "write to FILE, compressed if it ends in .zst",
-	.shown_default = "standard output"},
-    {.flag = NULL},
-};
-
 static const struct option_group *const groups[] = {&filter_options, NULL};
-
-/* The one option that is no filter. */
-static int take_output(void *output, const struct arguments *arguments)
-{
-	*(const char **)output = arguments->value;
-	return 0;
-}
 
 /* What was written, for the totals of the last line. */
 struct totals {
@@ -128,7 +112,7 @@ static int run_filter(const struct command *command, int argc, char **argv)
 {
 	const char *output = NULL;
 	struct trace_request request = {
-	    .least = 1, .most = 1, .option = take_output, .context = &output};
+	    .least = 1, .most = 1, .option = trace_output_option, .context = &output};
 	int status = trace_request_read(&request, command, argc, argv);
 	if (status < 0)
 		status = filter_trace(request.traces[0], request.filter, output) < 0 ? STATUS_FAILED
@@ -147,7 +131,7 @@ const struct command filter_command = {
 	       "replaced when it is a trace.\n"
 	       "\n"
 	       "Exit status: 0; 1 when the trace cannot be read or written; 2 for wrong usage.\n",
-    .options = filter_command_options,
+    .options = trace_output_options,
     .groups = groups,
     .operand = OPERAND_TRACE,
     .usage_status = STATUS_USAGE,

@@ -16,15 +16,6 @@
 /* The kernel's largest number of a process is 2^22 (PID_MAX_LIMIT): these are free for others. */
 #define FIRST_FREE_PID ((4 << 20) + 1)
 
-static const struct fl_option merge_options[] = {
-    {.flag = "output",
-	.letter = 'o',
-	.argument = "FILE",
-	.help = "write to FILE, compressed if it ends in .zst",
-	.shown_default = "standard output"},
-    {.flag = NULL},
-};
-
 static const struct option_group *const groups[] = {&filter_options, NULL};
 
 /* One of the traces. */
@@ -53,12 +44,6 @@ struct merge {
 	int64_t next_pid;
 	struct merge_totals totals;
 };
-
-static int take_output(void *output, const struct arguments *arguments)
-{
-	*(const char **)output = arguments->value;
-	return 0;
-}
 
 /* Reads the next event of a trace. 0, also at its end, or negative errno after a message. */
 static int advance(struct input *input)
@@ -250,7 +235,7 @@ static int run_merge(const struct command *command, int argc, char **argv)
 {
 	const char *output = NULL;
 	struct trace_request request = {
-	    .least = 2, .most = SIZE_MAX, .option = take_output, .context = &output};
+	    .least = 2, .most = SIZE_MAX, .option = trace_output_option, .context = &output};
 	int status = trace_request_read(&request, command, argc, argv);
 	if (status < 0)
 		status = merge_traces(&request, output) < 0 ? STATUS_FAILED : STATUS_OK;
@@ -272,7 +257,7 @@ const struct command merge_command = {
 	       "when it is a trace.\n"
 	       "\n"
 	       "Exit status: 0; 1 when a trace cannot be read or written; 2 for wrong usage.\n",
-    .options = merge_options,
+    .options = trace_output_options,
     .groups = groups,
     .operand = OPERAND_TRACE,
     .usage_status = STATUS_USAGE,

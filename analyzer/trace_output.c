@@ -25,6 +25,21 @@ struct trace_output {
 	size_t used, capacity, batch_bytes;
 };
 
+const struct fl_option trace_output_options[] = {
+    {.flag = "output",
+	.letter = 'o',
+	.argument = "FILE",
+	.help = "write to FILE, compressed if it ends in .zst",
+	.shown_default = "standard output"},
+    {.flag = NULL},
+};
+
+int trace_output_option(void *path, const struct arguments *arguments)
+{
+	*(const char **)path = arguments->value;
+	return 0;
+}
+
 int trace_output_open(struct trace_output **result_output, const char *command, const char *path)
 {
 	char error[2048];

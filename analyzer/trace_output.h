@@ -6,11 +6,19 @@
 #ifndef FAULTLINE_TRACE_OUTPUT_H
 #define FAULTLINE_TRACE_OUTPUT_H
 
+#include "arguments.h"
+
 #include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 
 struct trace_output;
+
+/* For the `options` of a command that writes a trace: --output, the only one. */
+extern const struct fl_option trace_output_options[];
+
+/* Takes it. `path` is a const char **, for trace_output_open. Returns 0. */
+int trace_output_option(void *path, const struct arguments *arguments);
 
 /*
  * `path` NULL or "-": standard output. 0, or negative errno after a message that names `command`.
