@@ -12,8 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MIB	      (1024.0 * 1024.0)
-#define SPARK_LETTERS 60
+#define MIB (1024.0 * 1024.0)
 
 /* A line "name  value", cut to the width. */
 static int print_fact(const char *name, const char *value)
@@ -45,29 +44,36 @@ static bool shows_utf8(void)
 	return false;
 }
 
-/* The memory touched over time, a letter for each piece of time. */
+/*
+ * How fast memory was touched over time: a letter for each piece of time, as many as the width has
+ * room for. Pieces differ by one bucket, so that each is told as its mean.
+ */
 static void print_sparkline(const struct profile *profile)
 {
 	static const char *const blocks[] = {" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"};
 	static const char *const ascii[] = {" ", ".", ":", "-", "=", "+", "*", "#", "@"};
+	static const char name[] = "over time  ";
 	const char *const *letters = shows_utf8() ? blocks : ascii;
 	const struct profile_time *time = &profile->time;
-	size_t together = (time->count + SPARK_LETTERS - 1) / SPARK_LETTERS;
-	uint64_t sums[SPARK_LETTERS] = {0}, largest = 0;
-	for (size_t i = 0; i < time->count; i++) {
-		uint64_t *sum = &sums[i / together];
-		*sum += time->buckets[i].sum.bytes;
-		largest = *sum > largest ? *sum : largest;
-	}
-	if (largest == 0)
-		return;
-	printf("over time  ");
-	size_t count = SPARK_LETTERS;
-	while (sums[count - 1] == 0)
-		count--;
+	size_t count = table_output_width() - strlen(name), shown = 0;
+	double means[PROFILE_MOST_BUCKETS], largest = 0;
+	if (count > time->count)
+		count = time->count;
 	for (size_t i = 0; i < count; i++) {
-		size_t level = (size_t)((double)sums[i] / (double)largest * 8 + 0.5);
-		fputs(letters[sums[i] > 0 && level == 0 ? 1 : level], stdout);
+		size_t first = i * time->count / count, end = (i + 1) * time->count / count;
+		uint64_t bytes = 0;
+		for (size_t bucket = first; bucket < end; bucket++)
+			bytes += time->buckets[bucket].sum.bytes;
+		means[i] = (double)bytes / (double)(end - first);
+		largest = means[i] > largest ? means[i] : largest;
+		shown = bytes > 0 ? i + 1 : shown;
+	}
+	if (shown == 0)
+		return;
+	printf("%s", name);
+	for (size_t i = 0; i < shown; i++) {
+		size_t level = (size_t)(means[i] / largest * 8 + 0.5);
+		fputs(letters[means[i] > 0 && level == 0 ? 1 : level], stdout);
 	}
 	printf("\n");
 }

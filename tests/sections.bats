@@ -131,6 +131,46 @@ report_is_right() {
 	if LC_ALL=C grep -q '[^ -~]' stdout; then fail "letters beyond ASCII"; fi
 }
 
+# time_line COLUMNS TRACE: the line of memory over time on a terminal of that width.
+time_line() {
+	run_command script --quiet --return /dev/null \
+		--command "stty cols $1; LC_ALL=C '$FAULTLINE' report --by=time $2" >shown
+	tr -d '\r' <stdout | sed -n 's/^over time  //p'
+}
+
+# time_letters COLUMNS REPORT: the same, of a report in JSON that has a row for each millisecond.
+time_letters() {
+	jq -r --argjson columns "$1" '(.time | map(.bytes)) as $bytes | ($bytes | length) as $count |
+		([$columns - 11, $count] | min) as $room |
+		[range($room) | $bytes[. * $count / $room | floor:(. + 1) * $count / $room | floor] | add / length] |
+		max as $most | map((. / $most * 8 + 0.5 | floor) as $level |
+			if . > 0 and $level == 0 then 1 else $level end | . as $at | " .:-=+*#@"[$at:$at + 1]) |
+		add | sub(" +$"; "")' "$2"
+}
+
+# faults_at JQ: a trace of 300 ms, with as many faults in each as the expression says of $ms.
+faults_at() {
+	head -n 3 "$TOP/tests/fuzz/seeds/trace.jsonl"
+	jq -nc "range(300) as \$ms | range($1) | {type: \"fault\", ts: (\$ms * 1000000 + 1500), pid: 7, tid: 7,
+		addr: \"0x1000\", access: \"write\", kind: \"missing\"}"
+	echo '{"type":"end","ts":300001000}'
+}
+
+@test "sections: the line of memory over time is as wide as the terminal" {
+	faults_at 1 >even.jsonl
+	faults_at 'if $ms < 280 then $ms % 50 else 0 end' >saws.jsonl
+	run_faultline report --by=time --limit=all --json saws.jsonl
+	cp stdout saws.json
+	local columns
+	for columns in 40 80 100 160 400; do
+		time_line "$columns" even.jsonl >even
+		printf '%.*s\n' $((columns - 11)) "$(printf '@%.0s' {1..300})" | diff - even
+		time_line "$columns" saws.jsonl >saws
+		time_letters "$columns" saws.json | diff - saws
+	done
+	LC_ALL=C "$FAULTLINE" report even.jsonl | grep -q -E '^over time  @{69}$'
+}
+
 # A program whose functions are inlined into each other, in C and C++.
 write_inlined() {
 	cat >inlined.cc <<-'END'
