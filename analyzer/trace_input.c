@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include <zstd.h>
+#include <zstd_errors.h>
 
 #define READ_BYTES (256u << 10)
 
@@ -99,7 +100,8 @@ int trace_input_open(
 		result = fill(input);
 	if (result == 0 && input->end >= 4 && is_compressed((const unsigned char *)input->buffer)) {
 		input->decoder = ZSTD_createDStream();
-		if (!input->decoder)
+		if (!input->decoder || ZSTD_isError(ZSTD_DCtx_setParameter(input->decoder,
+					   ZSTD_d_windowLogMax, TRACE_INPUT_WINDOW_LOG)))
 			result = -ENOMEM;
 	}
 out:
@@ -120,6 +122,18 @@ void trace_input_close(struct trace_input *input)
 	free(input);
 }
 
+static int errno_of(size_t failure)
+{
+	switch (ZSTD_getErrorCode(failure)) {
+	case ZSTD_error_frameParameter_windowTooLarge:
+		return -EFBIG;
+	case ZSTD_error_memory_allocation:
+		return -ENOMEM;
+	default:
+		return -EBADMSG;
+	}
+}
+
 static ssize_t decompress(struct trace_input *input, char *buffer, size_t size)
 {
 	ZSTD_outBuffer out = {buffer, size, 0};
@@ -136,7 +150,7 @@ static ssize_t decompress(struct trace_input *input, char *buffer, size_t size)
 		size_t left = ZSTD_decompressStream(input->decoder, &out, &in);
 		input->start = in.pos;
 		if (ZSTD_isError(left))
-			return -EBADMSG;
+			return errno_of(left);
 		input->in_frame = left != 0;
 		input->holds_text = out.pos == out.size;
 		if (in.pos == in.size && input->at_end && out.pos == 0)

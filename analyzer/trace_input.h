@@ -13,6 +13,12 @@
 
 struct trace_input;
 
+/*
+ * The decoder holds a frame's window in memory. A frame may want any; this, 128 MiB, is the largest
+ * that zstd itself makes and reads when it is not told otherwise.
+ */
+#define TRACE_INPUT_WINDOW_LOG 27
+
 /* For a file that is being written. */
 struct trace_growth {
 	/*
@@ -33,7 +39,8 @@ void trace_input_close(struct trace_input *input);
 
 /*
  * Up to `size` bytes of text. Returns their number, 0 at the end, or a negative errno: -EBADMSG
- * for compressed data that is damaged, -ESTALE for a growing file that became shorter.
+ * for compressed data that is damaged, -EFBIG for a frame whose window is larger than
+ * TRACE_INPUT_WINDOW_LOG, -ESTALE for a growing file that became shorter.
  */
 ssize_t trace_input_read(struct trace_input *input, char *buffer, size_t size);
 

@@ -150,6 +150,11 @@ static int read_more(struct trace_reader *reader)
 	}
 	ssize_t length = trace_input_read(
 	    reader->input, reader->buffer + reader->end, reader->capacity - reader->end);
+	if (length == -EFBIG)
+		return trace_reader_refuse(reader,
+		    "compressed with a window of more than %u MiB, which reading would take as "
+		    "memory: give what `zstd -dc --long=31` makes of it",
+		    1u << (TRACE_INPUT_WINDOW_LOG - 20));
 	if (length < 0)
 		return trace_reader_refuse(reader, "%s",
 		    length == -EBADMSG	? "the compressed data is damaged here or soon after"

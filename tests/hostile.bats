@@ -140,7 +140,19 @@ with_line() {
 	(($(stat -c %s bomb.zst) < 1000000))
 	hostile 1 'bomb.zst:4: line longer than 64 MiB' bomb.zst
 	good_trace | zstd -q --long=31 -1 >window.zst
-	hostile 1 'window.zst:1: ' window.zst
+	hostile 1 'window.zst:1: compressed with a window of more than 128 MiB' window.zst
+	# the way out that it names is one
+	run_faultline --status 1 report window.zst
+	grep -q 'give what .zstd -dc --long=31. makes of it$' stderr
+	zstd -dc --long=31 window.zst | run_faultline report -
+	# behind a frame that can be read, and the largest that can
+	{
+		good_trace | head -n 3 | zstd -q
+		good_trace | tail -n +4 | zstd -q --long=28 -1
+	} >second.zst
+	hostile 1 'second.zst:4: compressed with a window' second.zst
+	good_trace | zstd -q --long=27 -1 >largest.zst
+	hostile 0 '' largest.zst
 	good_trace | zstd -q | sed 's/./@/30' >damaged.zst
 	hostile 1 'damaged.zst:1: the compressed data is damaged' damaged.zst
 }
