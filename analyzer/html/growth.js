@@ -4,7 +4,7 @@
 function growth() {
 	const { data, byPlace, selection } = model;
 	const element = document.querySelector("#growth .chart");
-	const margin = { top: 8, right: 12, bottom: 24, left: 64 }, height = 190;
+	const margin = { top: 8, right: 12, bottom: 24, left: 84 }, height = 190;
 	const svg = d3.select(element).append("svg").attr("height", height).attr("role", "img");
 	const areas = svg.append("g"), xAxis = svg.append("g").attr("class", "axis"),
 		yAxis = svg.append("g").attr("class", "axis"), residentLine = svg.append("path").attr("class", "resident"),
