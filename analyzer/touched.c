@@ -33,15 +33,21 @@ uint64_t touched_overlap(const struct touched *touched, uint64_t from, uint64_t 
 	return from < to ? to - from : 0;
 }
 
-/* How much of a page, counted from the first of the range, lies in the range. */
-static uint64_t bytes_of_page(const struct touched *touched, uint64_t page)
+/* How much of a page, counted from the first of the range, lies outside of the range. */
+static uint64_t outside(const struct touched *touched, uint64_t page)
 {
 	uint64_t from = (touched->start / touched->page_size + page) * touched->page_size;
 	uint64_t to = from + (touched->page_size - 1);
 	uint64_t last = touched->start + touched->size - 1;
-	if (from < touched->start)
-		from = touched->start;
-	return (to < last ? to : last) - from + 1;
+	uint64_t bytes = from < touched->start ? touched->start - from : 0;
+	return to > last ? bytes + (to - last) : bytes;
+}
+
+/* The same of a page that is not in the set yet. */
+static uint64_t new_outside(const struct touched *touched, uint64_t page)
+{
+	uint64_t bytes = outside(touched, page);
+	return bytes > 0 && !page_set_has(&touched->pages, page) ? bytes : 0;
 }
 
 int touched_add(struct touched *touched, uint64_t from, uint64_t to, uint64_t *added)
@@ -54,16 +60,12 @@ int touched_add(struct touched *touched, uint64_t from, uint64_t to, uint64_t *a
 	uint64_t first = from / touched->page_size - base;
 	uint64_t last = (to - 1) / touched->page_size - base;
 	uint64_t before = touched->pages.count;
-	bool had_first = page_set_has(&touched->pages, first);
-	bool had_last = page_set_has(&touched->pages, last);
+	uint64_t beyond = new_outside(touched, first);
+	if (last != first)
+		beyond += new_outside(touched, last);
 	int result = page_set_add(&touched->pages, first, last);
-	uint64_t bytes = (touched->pages.count - before) * touched->page_size;
-	if (result == 0 && !had_first)
-		bytes -= touched->page_size - bytes_of_page(touched, first);
-	if (result == 0 && !had_last && last != first)
-		bytes -= touched->page_size - bytes_of_page(touched, last);
 	if (result == 0)
-		*added = bytes;
+		*added = (touched->pages.count - before) * touched->page_size - beyond;
 	touched->bytes += *added;
 	return result;
 }
