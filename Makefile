@@ -39,14 +39,14 @@ PACKAGES := gcc g++ libc6-dev pkg-config libunwind-dev libjansson-dev libelf-dev
 PACKAGES_CHECK := bats jq zstd cmark-gfm tmux binutils procps strace mandoc python3 clang libdebuginfod1 rustc \
 	default-jdk-headless gdb git libjemalloc2 libmimalloc2.0 libtcmalloc-minimal4 make \
 	memcached nginx nodejs openssl perl postgresql redis-server redis-tools sqlite3 stress-ng \
-	wrk xz-utils \
+	time wrk xz-utils \
 	chromium chromium-driver curl fonts-dejavu-core golang-go golang-github-google-pprof-dev \
 	libdevel-nytprof-perl protobuf-compiler python3-jsonschema python3-selenium
 # Readers of exports that Debian does not have, from npm, below build/npm.
 NPM_PACKAGES_CHECK := @duckdb/node-api@1.5.6-r.1 @firefox-devtools/profiler-cli@0.10.0 \
 	@parca/client@0.17.24 chdb@3.4.0 speedscope@1.25.0
 PACKAGES_DEMO := python3
-PACKAGES_BENCH := heaptrack linux-perf python3
+PACKAGES_BENCH := chromium chromium-driver heaptrack jq linux-perf python3 python3-selenium time
 PACKAGES_LINT := clang-format codespell cppcheck mandoc shellcheck \
 	eslint node-chalk node-strip-ansi node-text-table node-v8-compile-cache
 PACKAGES_COVERAGE := lcov
@@ -150,7 +150,7 @@ install_npm_packages = .ci/install-npm-packages
 all: $(FAULTLINE) $(SHIM) $(MONITOR) ## build ./faultline, and its shim and monitor under build/ (default)
 
 test-programs: $(unit_tests) $(plugins) $(programs)
-bench-programs: $(bench_programs)
+bench-programs: $(bench_programs) $(PLAIN)/programs/long_trace
 objects: $(all_objects)
 
 # A file that changes when the flags do: objects made with other flags are made again.
@@ -327,7 +327,7 @@ bench: ## build, measure what tracing costs
 	@$(install_packages) $(PACKAGES) $(PACKAGES_BENCH)
 	@$(MAKE) $(jobs) all bench-programs
 	@FAULTLINE='$(abspath $(FAULTLINE))' SHIM='$(abspath $(SHIM))' MONITOR='$(abspath $(MONITOR))' \
-		BENCH='$(abspath $(PLAIN)/bench)' tests/bench/run
+		BENCH='$(abspath $(PLAIN)/bench)' PROGRAMS='$(abspath $(PLAIN)/programs)' tests/bench/run
 
 c_files := $(sort $(wildcard $(foreach folder,preload preload/* analyzer analyzer/* tests/*, \
 	$(addprefix $(folder)/,*.c *.h *.cc))))

@@ -486,14 +486,6 @@ big_trace() {
 	}'
 }
 
-# peak_kib COMMAND...: the most memory that it had.
-peak_kib() {
-	/usr/bin/python3 -c '
-import resource, subprocess, sys
-subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL)
-print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)' "$@"
-}
-
 @test "export: memory does not grow with the number of faults" {
 	[[ -z ${SAN-} ]] || skip "sanitizers keep what is freed"
 	big_trace 20000 >few.jsonl

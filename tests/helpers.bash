@@ -411,3 +411,9 @@ _prepare_for_nobody() {
 		skip "cannot become an unprivileged user here"
 	fi
 }
+
+# peak_kib COMMAND...: the most memory that it had, as GNU time says.
+peak_kib() {
+	/usr/bin/time --format=%M --output=peak "$@" >/dev/null
+	cat peak
+}

@@ -195,6 +195,34 @@ whole_trace() {
 	if grep -n ' $' stdout; then fail "lines end in spaces"; fi
 }
 
+@test "report: many faults are counted exactly, in the memory that a few need" {
+	local few=65536 many=524288 command before after most
+	"$PROGRAMS/long_trace" $few >few.jsonl
+	"$PROGRAMS/long_trace" $many >many.jsonl
+	run_faultline report --by=all --limit=all --min-percent=0 --json many.jsonl
+	# what the program's own head says that it prints
+	jq -e --argjson n $many '(.totals | [.faults, .bytes, .reads, .writes, .peak_bytes, .lost]) ==
+			[$n, 4096 * $n, $n / 8, $n * 7 / 8, 4096 * ($n / 2 + 32 * 256), 0] and
+		(.sources | map({key: .source, value: .bytes}) | from_entries) == {mmap: (2048 * $n), brk: (2048 * $n)} and
+		(.thread | map(.faults)) == [range(8) | $n / 8] and
+		(.alloc | map(select(.source == "malloc") | [.count, .reserved_bytes, .touched_bytes, .freed]) |
+			transpose | map(add)) == [$n / 32, 2048 * $n, 2048 * $n, ($n / 32 - 32 * 16) * 7 / 8] and
+		(.region | length) == 1 + $n / 512 and (.site | map(.faults) | add) == $n' stdout
+	[[ -z ${SAN-} ]] || return 0 # sanitizers keep what is freed
+	# bytes for each fault more: those of 900 regions and 14,000 allocations; and what a page shows
+	for command in "report --by=all" "filter -o kept.jsonl" "merge -o merged.jsonl few.jsonl" \
+		"diff few.jsonl" "html -o page.html"; do
+		# shellcheck disable=SC2086
+		before=$(peak_kib "$FAULTLINE" $command few.jsonl)
+		# shellcheck disable=SC2086
+		after=$(peak_kib "$FAULTLINE" $command many.jsonl)
+		echo "$command: $before KiB, $after KiB"
+		most=5
+		[[ $command != html* ]] || most=30
+		(((after - before) * 1024 < most * (many - few)))
+	done
+}
+
 @test "report: names cannot steer a terminal or break JSON" {
 	# an escape sequence, its one-letter form, a mark that turns the direction of writing
 	local name='\u001b]0;x\u0007\u009b31m\u202e<script>\"\/'
