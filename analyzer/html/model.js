@@ -25,8 +25,12 @@ const model = (() => {
 	// Differences become values, the table's own steps become those of the page, and bytes that are
 	// not told the usual ones.
 	function addUp(column, scale) {
+		// a loop, for tables are long: Float64Array.from() with a function takes many times as long
+		const values = new Float64Array(column.length);
 		let last = 0;
-		return Float64Array.from(column, difference => (last += difference) * scale);
+		for (let i = 0; i < column.length; i++)
+			values[i] = (last += column[i]) * scale;
+		return values;
 	}
 	function readTable(table) {
 		const bytes = table.bytes && table.bytes.map((value, i) => value + table.faults[i] * data.trace.granularity);
