@@ -125,12 +125,6 @@ untraced_but_runs() {
 	done
 }
 
-# monitor_of FILE: prints the process that writes the trace.
-monitor_of() {
-	find /proc/[0-9]*/fd -lname "$1" 2>/dev/null | sed -n 's,^/proc/\([0-9]*\)/.*,\1,p' |
-		head -n 1 | grep .
-}
-
 has_no_monitor() {
 	! monitor_of "$1" >monitor
 }

@@ -189,12 +189,6 @@ teardown() {
 		jq -e -s 'length > 0 and (map(select(. >= 3)) | length) > length / 2'
 }
 
-# monitor_of FILE: prints the process that writes the trace. A question, for wait_until.
-monitor_of() {
-	find /proc/[0-9]*/fd -lname "$1" 2>/dev/null | sed -n 's,^/proc/\([0-9]*\)/.*,\1,p' |
-		head -n 1 | grep .
-}
-
 # burst PAGES: while the monitor is stopped a thread touches a page, and the kernel serves so many
 # others that are sampled as well. Leaves the fault's stack in `stack`.
 burst() {

@@ -417,3 +417,9 @@ peak_kib() {
 	/usr/bin/time --format=%M --output=peak "$@" >/dev/null
 	cat peak
 }
+
+# monitor_of FILE: prints the process that writes the trace. A question, for wait_until.
+monitor_of() {
+	find /proc/[0-9]*/fd -lname "$1" 2>/dev/null | sed -n 's,^/proc/\([0-9]*\)/.*,\1,p' |
+		head -n 1 | grep .
+}

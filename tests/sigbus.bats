@@ -90,6 +90,24 @@ alike() {
 	alike "$PROGRAMS/buserror" ignored
 }
 
+@test "bus errors of the program's own, when the monitor was killed" {
+	"$PROGRAMS/segv" 20 >untraced
+	local mode monitor
+	mkfifo gate
+	for mode in sigbus missing; do
+		timeout -k 5 60 "$FAULTLINE" record --quiet --mode=$mode --output="$PWD/trace.jsonl" -- \
+			"$PROGRAMS/segv" 20 gate >said 2>stderr 3>&- 4>&- &
+		wait_until monitor_of "$PWD/trace.jsonl" >monitor
+		monitor=$(<monitor)
+		exec 9>gate # waits until the program is there
+		kill -KILL "$monitor"
+		exec 9>&-
+		wait $! || fail "$mode: status $?: $(<stderr)"
+		diff untraced said
+		grep -q '^faultline: the monitor was killed' stderr
+	done
+}
+
 @test "masks that block SIGBUS, in threads and handlers and while suspended" {
 	alike "$PROGRAMS/buserror" masks
 }

@@ -307,13 +307,6 @@ same_as_setpriv() {
 	assert_complete trace.jsonl
 }
 
-# monitor_of FILE: prints the process that writes the trace. A question, for wait_until.
-monitor_of() {
-	local found
-	found=$(find /proc/[0-9]*/fd -lname "$1" 2>/dev/null | head -n 1)
-	[[ -n $found ]] && cut -d/ -f3 <<<"$found"
-}
-
 @test "user: the device goes to that user's processes only, and none of them keeps it" {
 	needs_device
 	mkfifo gate

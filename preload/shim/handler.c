@@ -183,14 +183,18 @@ int shim_memory_release(void)
 	return (int)got;
 }
 
-/* Without a monitor a page that is still registered is filled and not told; one that cannot be
-   filled so, such as a huge page, is given back to the kernel. */
+/*
+ * Without a monitor a page that is still registered is filled and not told; one that cannot be
+ * filled so, such as a huge page, is given back to the kernel. What is not registered is none of
+ * ours (ENOENT), though the kernel would say that it has been given back.
+ */
 static int64_t fill_alone(uint64_t address, bool write)
 {
 	static const uint64_t sizes[] = {PAGE_BYTES, UINT64_C(2) << 20, UINT64_C(1) << 30};
 	int64_t result = fill(address & ~(uint64_t)(PAGE_BYTES - 1), write);
 
-	for (size_t i = 0; i < 3 && result < 0 && result != -EEXIST && !shim_is_quiet(); i++)
+	for (size_t i = 0;
+	     i < 3 && result < 0 && result != -EEXIST && result != -ENOENT && !shim_is_quiet(); i++)
 		result = unregister(address & ~(sizes[i] - 1), sizes[i]);
 	return result < 0 ? result : PAGE_BYTES;
 }

@@ -3,12 +3,15 @@
  * segv: handles SIGSEGV and SIGBUS as garbage collectors and databases do, and goes on: accesses
  * to protected pages, to nothing, and beyond the end of a file; while it touches new pages.
  *
- *   segv ROUNDS
+ *   segv ROUNDS [GATE]
+ *
+ * After half of the rounds it waits until nobody has the named pipe GATE open for writing any more.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
 
+#include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdint.h>
@@ -46,6 +49,16 @@ static void expect(volatile char *at)
 		*at = 1;
 }
 
+static void await(const char *gate)
+{
+	char byte;
+	int fd = open(gate, O_RDONLY);
+
+	while (read(fd, &byte, 1) > 0)
+		;
+	close(fd);
+}
+
 int main(int argc, char **argv)
 {
 	struct sigaction action = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO};
@@ -61,6 +74,8 @@ int main(int argc, char **argv)
 	barrier = mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	memory = mmap(NULL, size, READ_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	for (int i = 0; i < rounds; i++) {
+		if (i == rounds / 2 && argc > 2)
+			await(argv[2]);
 		memory[(size_t)i * PAGE + 5] = 1;
 		expect(barrier + (size_t)i * PAGE + 9);
 		sum += barrier[(size_t)i * PAGE + 9] + memory[(size_t)i * PAGE + 5];
