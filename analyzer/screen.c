@@ -39,10 +39,13 @@ int screen_open(const char *command)
 		return -ENOTTY;
 	}
 	/* a terminal that cannot move its cursor can be written to, but not drawn on */
-	char *move_cursor = NULL;
-	if (setupterm(NULL, STDOUT_FILENO, &error) == OK)
-		move_cursor = tigetstr("cup");
-	if (!move_cursor || move_cursor == (char *)-1) {
+	bool can_draw = false;
+	if (setupterm(NULL, STDOUT_FILENO, &error) == OK) {
+		const char *move_cursor = tigetstr("cup");
+		can_draw = move_cursor && move_cursor != (char *)-1;
+		del_curterm(cur_term); /* a screen has its own */
+	}
+	if (!can_draw) {
 		message("%s: cannot draw on this terminal (TERM=%s); `faultline report` prints the "
 			"same",
 		    command, term ? term : "");
