@@ -240,6 +240,8 @@ static int show_trace(const struct trace_request *request, const struct own *own
 		message("top: out of memory");
 	else if (result < 0 && !top.quits)
 		message("%s", trace_error(trace));
+	else if (top.ended)
+		trace_request_warn(trace, request->traces[0]);
 	locations_destroy(top.report.locations);
 	profile_destroy(top.profile);
 	trace_close(trace);

@@ -8,7 +8,8 @@
 Whatever is in a trace, a command ends soon and takes little memory. It exits with 0, and what it
 printed is whole and harmless; or with 1, after one harmless line on standard error that begins with
 the names of the trace and of the line. --status is the one that must come, --says what standard
-error must have in it, behind the trace's name. With --each-value the traces are made of a good one:
+error must have in it, behind the trace's name. `top` goes on while a trace has no end, and is told
+to quit once it has read it. With --each-value the traces are made of a good one:
 each value in it in turn becomes one of another type, or a huge one, or is there twice or not at all.
 FAULTLINE is the command.
 """
@@ -21,9 +22,12 @@ import json
 import os
 import re
 import resource
+import select
 import subprocess
 import sys
 import tempfile
+import termios
+import time
 
 MEMORY_BYTES = 768 << 20
 SECONDS = 60 * int(os.environ.get("TIME_FACTOR", "1"))
@@ -65,6 +69,14 @@ def is_page(text):
     return b"<" not in data[1] and is_json(data[1]) and text.count(b"<script") == 3
 
 
+# What ncurses writes to draw on an xterm.
+DRAWING = re.compile(rb"\x1b(\[[0-9;?]*[A-Za-z]|\(B|[=>M78])|[\r\b]")
+
+
+def is_screen(text):
+    return is_harmless(DRAWING.sub(b"", text))
+
+
 # A form is followed by the name of the trace; TRACE is that, too.
 FORMS = {
     ("report", "--by=all", "--limit=all"): is_harmless,
@@ -82,13 +94,63 @@ FORMS = {
     ("export", "--format=pprof"): gzip.decompress,
     ("export", "--format=csv"): is_table,
     ("html",): is_page,
+    ("top", "--exit", "--by=all", "--limit=all"): is_screen,
 }
+
+
+# Nothing is wrong with a trace that is not there to its end yet.
+QUIET = argparse.Namespace(status=0, says=None)
 
 
 def limit():
     # Sanitizers map terabytes that they do not use.
     if not os.environ.get("SAN"):
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+
+
+def may_grow(trace):
+    """Does it lack its last line? What is compressed is not looked into."""
+    with open(trace, "rb") as file:
+        if file.read(4) == b"\x28\xb5\x2f\xfd":
+            return False
+        file.seek(max(0, os.path.getsize(trace) - 4096))
+        return not re.search(rb'\n\{"type": ?"end"[^\n]*\n\Z', file.read())
+
+
+def has_read(pid, trace):
+    """Has the process read all of the file?"""
+    for fd in os.listdir(f"/proc/{pid}/fd"):
+        try:
+            if os.path.samefile(f"/proc/{pid}/fd/{fd}", trace):
+                with open(f"/proc/{pid}/fdinfo/{fd}", encoding="ascii") as file:
+                    return int(file.readline().split()[1]) == os.path.getsize(trace)
+        except FileNotFoundError:
+            pass
+    return False
+
+
+def run_on_terminal(command, trace):
+    """subprocess.run for a command that draws on its terminal; also, was it told to quit?"""
+    screen, terminal = os.openpty()
+    termios.tcsetwinsize(terminal, (400, 200))
+    environment = dict(os.environ, TERM="xterm", LC_ALL="C.UTF-8")
+    deadline, shown, quits = time.monotonic() + SECONDS, b"", False
+    with open(screen, "r+b", buffering=0) as keys, subprocess.Popen(
+            command, stdin=terminal, stdout=terminal, stderr=subprocess.PIPE, env=environment,
+            preexec_fn=limit) as process:
+        os.close(terminal)
+        try:
+            while time.monotonic() < deadline:
+                if select.select([keys], [], [], 0.05)[0]:
+                    shown += keys.read(65536)
+                elif not quits and may_grow(trace) and has_read(process.pid, trace):
+                    keys.write(b"q")
+                    quits = True
+            process.kill()
+            raise subprocess.TimeoutExpired(command, SECONDS)
+        except OSError:  # nobody has the terminal any more
+            said = process.stderr.read()
+    return subprocess.CompletedProcess(command, process.returncode, shown, said), quits
 
 
 def is_refusal(said, trace):
@@ -100,8 +162,13 @@ def check(words, trace, wanted):
     command = [os.environ["FAULTLINE"], *words, trace]
     command = [trace if word == "TRACE" else word for word in command]
     try:
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True,
-                              timeout=SECONDS, preexec_fn=limit, check=False)
+        if words[0] == "top":
+            done, quits = run_on_terminal(command, trace)
+            if quits and done.returncode == 0:
+                wanted = QUIET
+        else:
+            done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True,
+                                  timeout=SECONDS, preexec_fn=limit, check=False)
     except subprocess.TimeoutExpired:
         return f"does not end within {SECONDS} seconds"
     said = done.stderr
