@@ -189,9 +189,9 @@ follows() {
 	grep -q 'one trace at a time' stderr
 }
 
-# live WORD...: a terminal in which a program is recorded with a screen; its words go elsewhere.
+# live [OPTION...] ./program: a terminal in which it is recorded with a screen; its words go elsewhere.
 live() {
-	opens 80 40 "$FAULTLINE record --live -o t.jsonl -- $* </dev/null >out 2>err"
+	opens 80 40 "$FAULTLINE record --live -o t.jsonl $* </dev/null >out 2>err"
 }
 
 # program: makes one of the script on standard input.
@@ -271,6 +271,27 @@ program() {
 	echo >go
 	wait_until --time 30 test -s status
 	[[ $(cat status) == 6 ]]
+}
+
+@test "top: record --live --user: the screen is root's, the program and its trace are the user's" {
+	requires root unprivileged-user
+	cd "$NOBODY_FOLDER"
+	mkfifo --mode=666 go
+	program <<-'END'
+		trap 'exit 5' INT
+		id -u
+		"$PROGRAMS/growth"
+		read -r _ <go
+	END
+	live --user=nobody ./program
+	wait_until --time 30 shows '^ *0\.39 .* 100 +parse_lines '
+	shows '^ recording   q: quit'
+	terminal send-keys C-c
+	wait_until --time 30 test -s status
+	[[ $(cat status) == 5 ]]
+	{ echo "$NOBODY_UID" && "$PROGRAMS/growth"; } | diff - out
+	[[ $(stat -c %u t.jsonl) == "$NOBODY_UID" ]]
+	assert_complete t.jsonl
 }
 
 @test "top: record --live is refused where the program has the terminal, or nobody has one" {
