@@ -39,7 +39,7 @@ PACKAGES := gcc g++ libc6-dev pkg-config libunwind-dev libjansson-dev libelf-dev
 PACKAGES_CHECK := bats jq zstd cmark-gfm tmux binutils procps strace mandoc python3 clang libdebuginfod1 rustc \
 	default-jdk-headless gdb git libjemalloc2 libmimalloc2.0 libtcmalloc-minimal4 make \
 	memcached nginx nodejs openssl perl postgresql redis-server redis-tools sqlite3 stress-ng \
-	time wrk xz-utils \
+	time wrk xz-utils heaptrack linux-perf \
 	chromium chromium-driver curl fonts-dejavu-core golang-go golang-github-google-pprof-dev \
 	libdevel-nytprof-perl protobuf-compiler python3-jsonschema python3-selenium
 # Readers of exports that Debian does not have, from npm, below build/npm.
