@@ -136,7 +136,7 @@ static int export_trace(
 	else if (result < 0)
 		message("%s", trace_error(trace));
 	if (result == 0)
-		result = export_output_open(&output, choices->output, path);
+		result = export_output_open(&output, "export", choices->output, path);
 	if (result == 0) {
 		struct export_job export = {
 		    .out = export_output_file(output),

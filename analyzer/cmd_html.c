@@ -55,7 +55,7 @@ static int write_page(
 	const char *trace = request->traces[0];
 	struct export_output *output = NULL;
 	struct page_data data = {0};
-	int result = export_output_open(&output, own->output, trace);
+	int result = export_output_open(&output, "html", own->output, trace);
 	if (result < 0)
 		return result;
 	result = page_data_make(&data, collection, &own->locations);

@@ -18,7 +18,8 @@
 #define BUFFER_BYTES (256u << 10)
 
 struct export_output {
-	const char *path; /* borrowed; NULL: standard output */
+	const char *command; /* borrowed */
+	const char *path;    /* borrowed; NULL: standard output */
 	int fd;
 	FILE *file;
 	ZSTD_CStream *encoder; /* NULL: not compressed */
@@ -110,16 +111,17 @@ static void destroy(struct export_output *output)
 	free(output);
 }
 
-int export_output_open(
-    struct export_output **result_output, const char *path, const char *trace_path)
+int export_output_open(struct export_output **result_output, const char *command, const char *path,
+    const char *trace_path)
 {
 	static const cookie_io_functions_t functions = {.write = write_cookie};
 	struct export_output *output = calloc(1, sizeof(*output));
 	if (!output) {
-		message("export: out of memory");
+		message("%s: out of memory", command);
 		return -ENOMEM;
 	}
 	int result = 0;
+	output->command = command;
 	output->fd = STDOUT_FILENO;
 	if (path && strcmp(path, "-") != 0) {
 		output->path = path;
@@ -131,10 +133,10 @@ int export_output_open(
 			result = -ENOMEM;
 	}
 	if (result == -ETXTBSY)
-		message(
-		    "export: \"%s\" is the trace itself: choose another file with --output", path);
+		message("%s: \"%s\" is the trace itself: choose another file with --output",
+		    command, path);
 	else if (result < 0)
-		message("export: cannot write to \"%s\": %s", path ? path : "standard output",
+		message("%s: cannot write to \"%s\": %s", command, path ? path : "standard output",
 		    strerror(-result));
 	if (result < 0) {
 		destroy(output);
@@ -161,7 +163,7 @@ int export_output_close(struct export_output *output)
 		failed = true;
 	int result = output->error < 0 ? output->error : failed ? -EIO : 0;
 	if (result < 0)
-		message("export: cannot write to %s%s%s: %s", output->path ? "\"" : "",
+		message("%s: cannot write to %s%s%s: %s", output->command, output->path ? "\"" : "",
 		    output->path ? output->path : "standard output", output->path ? "\"" : "",
 		    strerror(-result));
 	destroy(output);

@@ -12,9 +12,10 @@ struct export_output;
 
 /*
  * `path` NULL or "-": standard output. A file that is there is replaced, unless it is the trace
- * that is read. 0, or negative errno after a message.
+ * that is read. 0, or negative errno after a message that names `command`, as later ones do.
  */
-int export_output_open(struct export_output **output, const char *path, const char *trace_path);
+int export_output_open(
+    struct export_output **output, const char *command, const char *path, const char *trace_path);
 
 /* To write to. Errors stay in it. */
 FILE *export_output_file(const struct export_output *output);

@@ -424,7 +424,7 @@ print(len(rows), row["thread"], row["stack"].split(";")[-1])
 	cp empty.jsonl copy
 	ln -s empty.jsonl link
 	run_faultline --status 1 export -f csv -o link empty.jsonl
-	grep -q 'is the trace itself' stderr
+	grep -q 'export: "link" is the trace itself' stderr
 	cmp empty.jsonl copy
 	run_faultline --status 1 export -f csv -o /nonexistent/x empty.jsonl
 	grep -q '"/nonexistent/x": No such file' stderr

@@ -283,12 +283,13 @@ file_is_png() {
 	grep -qF 'cannot read "missing.jsonl"' stderr
 	[[ ! -e missing.html ]]
 	run_faultline --status 1 html empty.jsonl -o no/such/folder.html
-	grep -qF 'no/such/folder.html' stderr
+	grep -qF 'faultline: html: cannot write to "no/such/folder.html": No such file' stderr
 	cp empty.jsonl same.jsonl
 	run_faultline --status 1 html same.jsonl -o same.jsonl
+	grep -qF 'faultline: html: "same.jsonl" is the trace itself' stderr
 	cmp empty.jsonl same.jsonl
 	run bash -c '"$FAULTLINE" html empty.jsonl >/dev/full'
-	[[ $status == 1 && $output == *"No space left"* ]]
+	[[ $status == 1 && $output == *"faultline: html: cannot write to standard output: No space left"* ]]
 	run_faultline --status 2 html
 	run_faultline --status 2 html empty.jsonl empty.jsonl
 }
