@@ -294,6 +294,14 @@ int filter_option(struct filter *filter, const struct arguments *arguments)
 	return result < 0 ? result : 1;
 }
 
+int filter_finish(const struct filter *filter, const char *command)
+{
+	if (filter->from_ns < filter->to_ns)
+		return 0;
+	message("%s: --from must be a time before that of --to", command);
+	return -EINVAL;
+}
+
 bool filter_keeps_all(const struct filter *filter)
 {
 	return !filter || filter->typed.count == 0;

@@ -34,6 +34,9 @@ void filter_destroy(struct filter *filter);
  */
 int filter_option(struct filter *filter, const struct arguments *arguments);
 
+/* All options are taken: can anything match? 0, or -EINVAL after a message for `command`. */
+int filter_finish(const struct filter *filter, const char *command);
+
 /* Does it keep everything? NULL does. */
 bool filter_keeps_all(const struct filter *filter);
 

@@ -71,6 +71,8 @@ int trace_request_read(
 			result = take_trace(request, &arguments);
 			break;
 		case ARGUMENT_END:
+			if (filter_finish(request->filter, command->name) < 0)
+				return command->usage_status;
 			if (request->trace_count >= request->least)
 				return -1;
 			message("%s: which trace%s? usage: faultline %s [OPTIONS] %s",

@@ -70,6 +70,7 @@ refuses() {
 	refuses 2 "--to=-1: must be a time" filter --to=-1 t
 	refuses 2 "--to=0x10: must be a time" filter --to=0x10 t
 	refuses 2 "--to=1y: must be a time after the start: 1.5, 200ms, 2m" filter --to=1y t
+	refuses 2 "diff: --from must be a time before that of --to" diff --to=1s --from=1000ms t t
 	refuses 2 "--symbol=(: is no extended regular expression" report --symbol='(' t
 	refuses 2 "unknown option --symbl; did you mean --symbol?" report --symbl=x t
 	refuses 2 "which trace?" filter --pid=1
