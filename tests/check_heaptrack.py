@@ -14,6 +14,7 @@ which a caller is the first to touch a page: such callers cannot be compared.)
 """
 import collections
 import json
+import os
 import sys
 
 from sites import same_shares, site
@@ -27,7 +28,7 @@ class Heap:
     allocation, by numbers in the order of their lines. Numbers are hexadecimal; 0 is none."""
 
     def __init__(self, lines):
-        self.strings, self.points, self.stacks = [None], [(None, "")], [()]
+        self.strings, self.points, self.stacks = [None], [(None, "", "")], [()]
         kinds, calls = [], collections.Counter()
         for line in lines:
             key, _, rest = line.rstrip("\n").partition(" ")
@@ -39,7 +40,8 @@ class Heap:
             words = [int(word, 16) for word in rest.split()]
             if key == "i":
                 function = self.strings[words[2]] if len(words) > 2 else None
-                self.points.append((function, self.strings[words[1]] or ""))
+                file = os.path.realpath(self.strings[words[1]]) if words[1] else ""
+                self.points.append((function, file, file))
             elif key == "t":
                 self.stacks.append(((self.points[words[0]],) + self.stacks[words[1]]))
             elif key == "a":
@@ -53,7 +55,7 @@ class Heap:
         """Calls and bytes by site, of all or below a function."""
         calls, sizes = collections.Counter(), collections.Counter()
         for frames, count, size in self.allocations:
-            if caller is None or any(function == caller for function, _ in frames):
+            if caller is None or any(function == caller for function, _, _ in frames):
                 calls[site(frames)] += count
                 sizes[site(frames)] += size
         return calls, sizes

@@ -38,7 +38,7 @@ class Samples:
         for line in lines:
             mapping = re.search(r"PERF_RECORD_MMAP2? \d+/\d+: \[0x(\w+)\(0x(\w+)\) @ .*\]: \S+ (.*)", line)
             sample = re.search(r" page-faults: +([0-9a-f]+) ", line)
-            frame = re.fullmatch(r"\s+[0-9a-f]+ (.*) \((.*)\)\n", line)
+            frame = re.fullmatch(r"\s+([0-9a-f]+) (.*) \((.*)\)\n", line)
             if "PERF_RECORD_LOST" in line:
                 sys.exit(f"perf lost samples: {line}")
             if mapping:
@@ -50,7 +50,9 @@ class Samples:
                 if self.is_anonymous(address):
                     self.first.setdefault(address // PAGE, frames)
             elif frame:
-                frames.append((None if frame[1] == "[unknown]" else frame[1], frame[2]))
+                offset, function, file = frame.groups()
+                function = None if function == "[unknown]" else function
+                frames.append((function, file, f"{file}+0x{offset}"))
 
     def is_anonymous(self, address):
         name = next((name for start, end, name in self.mappings if start <= address < end), "")
@@ -69,7 +71,7 @@ def main():
 
     ours, theirs = collections.Counter(), collections.Counter()
     for row in report["site"]:
-        ours[row.get("function") or row.get("module")] += row["faults"]
+        ours[row.get("function") or f"{row.get('module')}+{row.get('offset')}"] += row["faults"]
     theirs.update(map(site, samples.first.values()))
     print("   report             perf")
     right &= same_shares(ours, theirs, LEAST_SHARE, SHARE_BOUND)

@@ -11,15 +11,15 @@ RUNTIME = re.compile(r"(ld-linux|lib(c|m|gcc_s|jemalloc|stdc\+\+))[.-].*")
 
 
 def site(frames):
-    """Frames are pairs of a function, or None, and its file; innermost first."""
-    frames = [(function, file) for function, file in frames if not KERNEL.match(file)]
+    """Frames are a function, or None, its file, and what stands for it when it has no name; innermost
+    first."""
+    frames = [frame for frame in frames if not KERNEL.match(frame[1])]
     outside = [frame for frame in frames if not RUNTIME.match(os.path.basename(frame[1]))]
     frames = outside or frames
     if not frames:
         return None
-    file = frames[0][1]
-    return next((function for function, of in frames if function and of == file),
-                os.path.realpath(file))
+    _, file, place = frames[0]
+    return next((function for function, of, _ in frames if function and of == file), place)
 
 
 def same_shares(ours, theirs, least, bound):

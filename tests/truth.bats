@@ -76,37 +76,47 @@ report() {
 		"$FAULTLINE" report --json --no-lines --limit=all "${@:2}" trace.jsonl >"$1"
 }
 
-# One fault would map many pages. Traced memory has none.
+# With huge pages one fault would map many pages; traced memory has none.
 # shellcheck disable=SC2016
-without_huge_pages=(perl -e 'my ($prctl, $PR_SET_THP_DISABLE) = (157, 41);
-	syscall($prctl, $PR_SET_THP_DISABLE, 1, 0, 0, 0) == 0 and exec @ARGV; die "$!\n"')
+by_perf=(perl -e 'my ($prctl, $PR_SET_THP_DISABLE) = (157, 41);
+	syscall($prctl, $PR_SET_THP_DISABLE, 1, 0, 0, 0) == 0 and exec @ARGV; die "$!\n"'
+	perf record --quiet -e page-faults -c 1 -d -m 8192 "--call-graph=dwarf,4096" -o perf.data)
 
 # show FILE: what was compared.
 show() {
 	[[ -z $asked ]] || sed 's/^/# /' "$1" >&3
 }
 
-smaps_agree() {
+# smaps_agrees: the report of the trace, as far as it is written, and the kernel's books are the same.
+smaps_agrees() {
+	wait_until --time 30 books_are_the_same || { cat books && fail "the books differ"; }
+	cat books
+	show books
+}
+
+books_are_the_same() {
 	"$TOP/tests/check_smaps.py" "$server" trace.jsonl >books 2>&1
 }
 
-@test "a filled redis-server's memory is that of /proc/PID/smaps, its faults are perf's" {
-	fill "$REDIS_KEYS" "$FAULTLINE" record --quiet --output=trace.jsonl --
-	wait_until --time 30 smaps_agree || { cat books && fail "the books differ"; }
-	cat books
-	show books
-	finish
+# perf_agrees: the faults of the trace are those of perf.data.
+perf_agrees() {
 	assert_complete trace.jsonl
 	report report.json --by=site
-
-	fill "$REDIS_KEYS" "${without_huge_pages[@]}" perf record --quiet -e page-faults -c 1 -d -m 8192 \
-		--call-graph dwarf,4096 -o perf.data
-	finish
 	perf script -i perf.data --no-inline --show-mmap-events --show-lost-events \
 		-F pid,tid,comm,time,event,addr,ip,sym,dso >samples 2>perf.err || { cat perf.err && return 1; }
 	run_command --time 200 "$TOP/tests/check_perf.py" samples report.json \
 		"$(sed -n 's/.* \([0-9]*\) touched before tracing.*/\1/p' books)"
 	show stdout
+}
+
+@test "a filled redis-server's memory is that of /proc/PID/smaps, its faults are perf's" {
+	fill "$REDIS_KEYS" "$FAULTLINE" record --quiet --output=trace.jsonl --
+	smaps_agrees
+	finish
+
+	fill "$REDIS_KEYS" "${by_perf[@]}"
+	finish
+	perf_agrees
 }
 
 @test "a redis-server's allocations are heaptrack's, call by call" {
@@ -127,4 +137,33 @@ smaps_agree() {
 	run_command --time 200 "$TOP/tests/check_heaptrack.py" heap report.json "${below[@]}"
 	grep -F "$(sed -n 's/^calls to allocation functions: \([0-9]*\) .*/\1/p' printed) by heaptrack" stdout
 	show stdout
+}
+
+# sort_lines WORDS...: runs sort by the words given, which is `job`. It reads all lines, and waits for
+# more until descriptor 8 is closed.
+sort_lines() {
+	rm -f pipe
+	mkfifo pipe
+	exec 8<>pipe
+	env LC_ALL=C timeout --foreground -k 5 $((100 * TIME_FACTOR)) "$@" \
+		sort --buffer-size=200M --parallel=1 --output=/dev/null pipe >log 2>&1 3>&- 4>&- 8>&- &
+	job=$!
+	"$TOP/tests/limited" $((60 * TIME_FACTOR)) seq 400000 -1 1 >&8
+}
+
+finish_sort() {
+	exec 8>&-
+	wait "$job" || fail "sort: status $?, $(cat log)"
+	server=
+}
+
+@test "the same of sort, which has no names of functions and the allocator of libc" {
+	sort_lines "$FAULTLINE" record --quiet --output=trace.jsonl --
+	server=$(trace_lines trace.jsonl process '.pid')
+	smaps_agrees
+	finish_sort
+
+	sort_lines "${by_perf[@]}"
+	finish_sort
+	perf_agrees
 }
