@@ -279,6 +279,22 @@ static bool too_dense(const char *text, size_t size)
 	return values > VALUE_LIMIT;
 }
 
+/* The first line is not JSON. It may be a trace all the same, which someone has compressed. */
+static int refuse_first(struct trace_reader *reader, const struct trace_line *line)
+{
+	static const struct {
+		const char *begin, *command;
+	} compressed[] = {{"\x1f\x8b", "gzip"}, {"\xfd\x37zXZ", "xz"}};
+	for (size_t i = 0; i < sizeof(compressed) / sizeof(compressed[0]); i++) {
+		size_t size = strlen(compressed[i].begin);
+		if (line->size >= size && memcmp(line->text, compressed[i].begin, size) == 0)
+			return trace_reader_refuse(reader,
+			    "compressed with %s: give what `%s -dc` makes of it",
+			    compressed[i].command, compressed[i].command);
+	}
+	return trace_reader_refuse(reader, "not a faultline trace: no session line");
+}
+
 /* The present line by jansson. 1; 0 where the trace was cut; or negative errno, noted. */
 static int parse(struct trace_reader *reader, struct trace_line *line)
 {
@@ -294,7 +310,7 @@ static int parse(struct trace_reader *reader, struct trace_line *line)
 		return 0;
 	}
 	if (!reader->line && first)
-		return trace_reader_refuse(reader, "not a faultline trace: no session line");
+		return refuse_first(reader, line);
 	if (!reader->line)
 		return trace_reader_refuse(reader, "not JSON: %s", error.text);
 	line->json = reader->line;

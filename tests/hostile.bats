@@ -155,6 +155,14 @@ with_line() {
 	hostile 0 '' largest.zst
 	good_trace | zstd -q | sed 's/./@/30' >damaged.zst
 	hostile 1 'damaged.zst:1: the compressed data is damaged' damaged.zst
+	# no frames at all
+	local compress
+	for compress in gzip xz; do
+		good_trace | "$compress" >other
+		run_faultline --status 1 report other
+		grep -q "other:1: compressed with $compress: give what .$compress -dc. makes of it$" stderr
+		"$compress" -dc other | run_faultline report -
+	done
 }
 
 @test "hostile: names do nothing but stand there" {
