@@ -317,6 +317,9 @@ static int parse(struct trace_reader *reader, struct trace_line *line)
 	line->type = json_string_value(json_object_get(reader->line, "type"));
 	if (!line->type)
 		return trace_reader_refuse(reader, "no object with a \"type\"");
+	if (!first && strcmp(line->type, "session") == 0)
+		return trace_reader_refuse(reader, "another trace begins here: give each a file of "
+						   "its own; faultline merge makes one of several");
 	int result = first ? check_session(reader, line->type) : 0;
 	if (result == 0 && strcmp(line->type, "fault") == 0)
 		result = read_fault(reader, reader->line, &line->fault);

@@ -89,6 +89,9 @@ with_line() {
 	} >twice.jsonl
 	hostile 0 '' twice.jsonl
 	[[ ! -s stderr ]]
+	# as `cat` makes one file of two traces: their numbers would mean nothing
+	good_trace | cat - "$TOP/tests/fuzz/seeds/trace.jsonl" >both.jsonl
+	hostile 1 "both.jsonl:$(($(good_trace | wc -l) + 1)): another trace begins here" both.jsonl
 	good_trace | sed -E '/"type":"(region|alloc|stack|module)"/d' >dangling.jsonl
 	hostile 0 'identifiers that it does not define' dangling.jsonl
 	with_line '{"type":"free","pid":7,"tid":7,"alloc":77}' '{"type":"region_end","id":77,"pid":7}' \
