@@ -57,8 +57,10 @@ PACKAGES_FUZZ := afl++ clang libclang-rt-dev
 ifdef SAN
 B := build-san
 INSTRUMENT := -fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer
-# Linked in, sanitizers stand it when a user's LD_PRELOAD brings another allocator.
-INSTRUMENT += $(if $(findstring address,$(SAN)),-static-libasan)
+# Linked in, sanitizers stand it when a user's LD_PRELOAD brings another allocator, and all of them
+# report where ASAN_OPTIONS says.
+INSTRUMENT += $(if $(findstring address,$(SAN)),-static-libasan) \
+	$(if $(findstring undefined,$(SAN)),-static-libubsan)
 else ifdef COVERAGE
 B := build-coverage
 INSTRUMENT := --coverage -fprofile-update=atomic

@@ -43,6 +43,8 @@ void late_forget(struct service *s, struct process *p, uint64_t start, uint64_t 
 {
 	size_t count = p->late_count, kept = 0;
 
+	if (count == 0) /* there may be no array */
+		return;
 	for (size_t i = 0; i < count; i++) {
 		struct late_mapping below = p->late[i], above = below;
 		uint64_t from = below.mapping.start, to = from + below.mapping.size;
