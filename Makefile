@@ -8,6 +8,7 @@
 #   COVERAGE=1                the same three with gcov's counters, in build-coverage/
 #   WERROR=1                  warnings are errors (as when CI is set)
 #   TESTS=, FILTER=, TAGS=    which test files, test names (a regex) and tags `make check` runs
+#   CASE=, ROUNDS=            which cases (a regex) `make bench` measures, and how many times (7)
 
 VERSION := 0.1.0
 
@@ -46,7 +47,8 @@ PACKAGES_CHECK := bats jq zstd cmark-gfm tmux binutils procps strace mandoc pyth
 NPM_PACKAGES_CHECK := @duckdb/node-api@1.5.6-r.1 @firefox-devtools/profiler-cli@0.10.0 \
 	@parca/client@0.17.24 chdb@3.4.0 speedscope@1.25.0
 PACKAGES_DEMO := python3
-PACKAGES_BENCH := chromium chromium-driver heaptrack jq linux-perf python3 python3-selenium time
+PACKAGES_BENCH := chromium chromium-driver default-jre-headless gcc heaptrack jq linux-perf nodejs \
+	python3 python3-selenium redis-server redis-tools sqlite3 time
 PACKAGES_LINT := clang-format codespell cppcheck mandoc shellcheck \
 	eslint node-chalk node-strip-ansi node-text-table node-v8-compile-cache
 PACKAGES_COVERAGE := lcov
@@ -325,11 +327,25 @@ run-picture:
 	tests/page.py $(B)/demo.html until document.documentElement.dataset.ready size 1100 1520 \
 		view analyzer/html/example.png
 
-bench: ## build, measure what tracing costs
+bench: ## build, measure what tracing costs; takes hours (CASE=REGEX: a part)
 	@$(install_packages) $(PACKAGES) $(PACKAGES_BENCH)
 	@$(MAKE) $(jobs) all bench-programs
-	@FAULTLINE='$(abspath $(FAULTLINE))' SHIM='$(abspath $(SHIM))' MONITOR='$(abspath $(MONITOR))' \
-		BENCH='$(abspath $(PLAIN)/bench)' PROGRAMS='$(abspath $(PLAIN)/programs)' tests/bench/run
+	@$(measure)
+
+bench-quick: ## the same, a small version of it
+	@$(install_packages) $(PACKAGES) $(PACKAGES_BENCH)
+	@$(MAKE) $(jobs) all bench-programs
+	@$(measure) --quick
+
+bench-table: ## what was measured last, as Markdown
+	@tests/bench/table.py --markdown $(bench_results)
+
+bench_results := $(B)/bench/results.json
+# The table of what was measured comes last.
+measure = measure() { FAULTLINE='$(abspath $(FAULTLINE))' BENCH='$(abspath $(PLAIN)/bench)' \
+	PROGRAMS='$(abspath $(PLAIN)/programs)' tests/bench/run.py --output=$(bench_results) \
+	--case='$(CASE)' $(if $(ROUNDS),--rounds=$(ROUNDS)) "$$@" && \
+	tests/bench/table.py $(bench_results); }; measure
 
 c_files := $(sort $(wildcard $(foreach folder,preload preload/* analyzer analyzer/* tests/*, \
 	$(addprefix $(folder)/,*.c *.h *.cc))))
@@ -420,9 +436,10 @@ clean: ## remove everything that make made
 
 help: ## list the targets
 	@echo 'Targets:'
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' Makefile
 	@echo 'Settings:'
 	@sed -n '/^#   [A-Z]/,/^$$/s/^# //p' Makefile
 
-.PHONY: all test-programs bench-programs objects deps check demo run-demo picture run-picture bench \
+.PHONY: all test-programs bench-programs objects deps check demo run-demo picture run-picture \
+	bench bench-quick bench-table \
 	lint format coverage fuzz fuzz-programs fuzzers install uninstall clean help FORCE

@@ -4,12 +4,13 @@
  * in a heap that has grown to its size before the clock starts. Prints the nanoseconds of a pair,
  * and how many new pages were touched meanwhile, which should be none.
  */
+#include "clock.h"
+
 #include <malloc.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
-#include <time.h>
 
 #define ALIVE 32u
 #define SEED  UINT64_C(88172645463325252)
@@ -42,14 +43,6 @@ static void churn(size_t count, size_t min, size_t max)
 		free(blocks[i]);
 		blocks[i] = NULL;
 	}
-}
-
-static double now(void)
-{
-	struct timespec time;
-
-	clock_gettime(CLOCK_MONOTONIC, &time);
-	return (double)time.tv_sec * 1e9 + (double)time.tv_nsec;
 }
 
 int main(int argc, char **argv)

@@ -3,7 +3,7 @@
  * touch.c: the first-touch loop. Run as it is, recorded, or under another tool; knows of none.
  * Prints the nanoseconds of a touch.
  *
- *   touch PAGES [THREADS [PASSES [after]]]
+ *   touch PAGES [THREADS [PASSES [PATHS | read]]] [after]
  *
  * With "after" it begins when nobody is told of its faults any more: after the end of a recording.
  */
@@ -36,7 +36,7 @@ static void wait_until_unregistered(char *memory, size_t size)
 
 int main(int count, char **words)
 {
-	bool after = count == 5 && strcmp(words[4], "after") == 0;
+	bool after = count > 2 && strcmp(words[count - 1], "after") == 0;
 	size_t pages;
 	unsigned threads, passes;
 
