@@ -14,6 +14,7 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/ptrace.h>
 #include <sys/select.h>
 #include <sys/signalfd.h>
@@ -158,7 +159,10 @@ static NOINLINE void *feeder(void *unused)
 	sigfillset(&all);
 	pthread_sigmask(SIG_BLOCK, &all, NULL);
 	for (size_t i = 0; i < count; i++) {
-		usleep(1500);
+		/* a reader that is slower than this must wait, too */
+		for (int left = 1; left > 0; usleep(1500))
+			if (ioctl(fds[1], FIONREAD, &left) != 0)
+				truth_fail("FIONREAD");
 		if (write(fds[1], bytes, sizeof(bytes)) != (ssize_t)sizeof(bytes))
 			truth_fail("write");
 	}
