@@ -140,63 +140,44 @@ def after(bench):
 
 # --- allocations -----------------------------------------------------------------------------------
 
+def allocating(bench, key, title, unit, words, tools, faults=0):
+    """A program that prints a number, as it is, recorded, and below other tools. Where it touches
+    pages, the trace must have at least so many faults below main."""
+    def record():
+        value = bench.record(*words).number()
+        return value, truth.check_faults(bench.path("trace.jsonl"), faults, "main") if faults else {}
+
+    def perf():
+        value = bench.perf("dwarf", *words).number()
+        return value, bench.perf_facts()
+
+    others = {"heaptrack": lambda: bench.heaptrack(*words).number(), "perf record, dwarf": perf}
+    return Case(key, title, unit, [("native", lambda: Run(*words).number()), ("record", record),
+                                   *((tool, others[tool]) for tool in tools)])
+
+
 def malloc(bench):
     count = bench.size(3000000, 300000)
-    words = [f"{BENCH}/allocate", count, 16, 3000]
-    return Case("malloc", f"malloc and free, {count:,} times, no new pages", "ns a pair", [
-        ("native", lambda: Run(*words).number()),
-        ("record", lambda: bench.record(*words).number()),
-        ("heaptrack", lambda: bench.heaptrack(*words).number()),
-    ])
+    return allocating(bench, "malloc", f"malloc and free, {count:,} times, no new pages", "ns a pair",
+                      [f"{BENCH}/allocate", count, 16, 3000], ["heaptrack"])
 
 
 def logged(bench):
     count = bench.size(100000, 10000)
-    words = [f"{BENCH}/allocate", count, 4096, 65536]
-    return Case("logged", f"malloc and free of 4 to 64 KiB, {count:,} times, each logged", "ns a pair", [
-        ("native", lambda: Run(*words).number()),
-        ("record", lambda: bench.record(*words).number()),
-        ("heaptrack", lambda: bench.heaptrack(*words).number()),
-    ])
+    return allocating(bench, "logged", f"malloc and free of 4 to 64 KiB, {count:,} times, each logged",
+                      "ns a pair", [f"{BENCH}/allocate", count, 4096, 65536], ["heaptrack"])
 
 
 def blocks(bench):
     count = bench.size(300000, 10000)
-    words = [f"{BENCH}/blocks", count, 8192]
-
-    def record():
-        value = bench.record(*words).number()
-        return value, truth.check_faults(bench.path("trace.jsonl"), count, "main")
-
-    def perf():
-        value = bench.perf("dwarf", *words).number()
-        return value, bench.perf_facts()
-
-    return Case("blocks", f"{count:,} allocations of 8 KiB, each touched", "ns each", [
-        ("native", lambda: Run(*words).number()),
-        ("record", record),
-        ("heaptrack", lambda: bench.heaptrack(*words).number()),
-        ("perf record, dwarf", perf),
-    ])
+    return allocating(bench, "blocks", f"{count:,} allocations of 8 KiB, each touched", "ns each",
+                      [f"{BENCH}/blocks", count, 8192], ["heaptrack", "perf record, dwarf"], count)
 
 
 def mappings(bench):
     count = bench.size(20000, 500)
-    words = [f"{BENCH}/mappings", count, 256 << 10]
-
-    def record():
-        value = bench.record(*words).number()
-        return value, truth.check_faults(bench.path("trace.jsonl"), count * 64, "main")
-
-    def perf():
-        value = bench.perf("dwarf", *words).number()
-        return value, bench.perf_facts()
-
-    return Case("mappings", f"256 KiB mapped, touched and unmapped, {count:,} times", "ns each", [
-        ("native", lambda: Run(*words).number()),
-        ("record", record),
-        ("perf record, dwarf", perf),
-    ])
+    return allocating(bench, "mappings", f"256 KiB mapped, touched and unmapped, {count:,} times", "ns each",
+                      [f"{BENCH}/mappings", count, 256 << 10], ["perf record, dwarf"], count * 64)
 
 
 # --- whole programs ----------------------------------------------------------------------------------
