@@ -190,13 +190,18 @@ ALL_ROWS=(eval "[...document.querySelectorAll('.table > button:not([hidden])')].
 		key ArrowDown key ArrowDown key ArrowUp eval "document.activeElement.getAttribute('aria-level')" \
 		eval "(document.querySelector('#from').focus(), document.querySelector('#from').select())" \
 		type "#from" "$half" key Tab eval "document.querySelector('#all-time').disabled" \
+		eval "Math.abs(document.querySelector('#from').value - $half) <= document.querySelector('#to').value / 100" \
+		eval "(document.querySelector('#from').value = '', document.querySelector('#from').dispatchEvent(new Event('change')))" \
+		eval "document.querySelector('#all-time').disabled" \
 		eval "document.querySelector('#sites th[aria-sort]').textContent" \
 		eval "document.activeElement.blur()" key / eval "document.activeElement.id"
 	mapfile -t lines <stdout
 	[[ ${lines[0]} == 0 ]]
 	[[ ${lines[2]} == '"page 0x'* || ${lines[2]} == '"space'* ]]
 	[[ ${lines[3]} == false && ${lines[5]} == '"2"' && ${lines[7]} == false ]]
-	[[ ${lines[8]} == *%* && ${lines[10]} == '"flame-search"' ]]
+	# A field without a number changes nothing.
+	[[ ${lines[8]} == true && ${lines[10]} == false ]]
+	[[ ${lines[11]} == *%* && ${lines[13]} == '"flame-search"' ]]
 }
 
 @test "html: light, dark, narrow and on paper" {

@@ -82,9 +82,8 @@ class Page:
         ActionChains(self.driver).send_keys(KEYS.get(key, key)).perform()
 
     def type(self, selector, text):
-        element = self.element(selector)
-        element.clear()
-        element.send_keys(text)
+        # clear() would be a change of its own, upon which a page may write into the input.
+        self.element(selector).send_keys(Keys.CONTROL, "a", Keys.NULL, text)
 
     def size(self, width, height):
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {

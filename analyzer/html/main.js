@@ -91,9 +91,13 @@ function drawFilters() {
 
 	const from = d3.select("#from"), to = d3.select("#to");
 	d3.select("#time-unit").text(time.unit);
+	// A field without a number keeps what was selected.
 	const readTimes = () => {
-		const step = input => model.stepOf(Number(input.property("value")) * time.ns);
-		model.selectTime(step(from), step(to));
+		const step = (input, selected) => {
+			const number = input.property("valueAsNumber");
+			return Number.isNaN(number) ? selected : model.stepOf(number * time.ns);
+		};
+		model.selectTime(step(from, selection.from), step(to, selection.to));
 	};
 	from.on("change", readTimes);
 	to.on("change", readTimes);
