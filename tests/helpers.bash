@@ -23,6 +23,9 @@ TIME_FACTOR=${TIME_FACTOR:-1}
 NOBODY_UID=65534
 NOBODY_GID=65534
 
+# Before a command where LeakSanitizer cannot work: it needs a thread and ptrace(2) for itself.
+LEAKS_UNCHECKED=(env "ASAN_OPTIONS=${ASAN_OPTIONS-}:detect_leaks=0")
+
 # What a shell that runs the tests may have set is not part of them.
 unset LD_PRELOAD "${!FAULTLINE_@}"
 
