@@ -27,8 +27,8 @@ run_unit() {
 	run_unit line
 }
 
-@test "line_fault: fault lines are what jansson would write" {
-	run_unit line_fault
+@test "line_often: lines that are written by hand are what jansson would write" {
+	run_unit line_often
 }
 
 @test "fault_line: fault lines are read as jansson would read them" {

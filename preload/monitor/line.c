@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * line.c: the lines that are not faults, by jansson; see line.h. Runs in the monitor's writer
+ * line.c: the lines that come less often, by jansson; see line.h. Runs in the monitor's writer
  * thread; writes no file and keeps no state.
  */
 #include "line.h"
@@ -362,30 +362,6 @@ static json_t *line_remove(const struct event_remove *event)
 	return finished(object);
 }
 
-static json_t *line_alloc(const struct event_alloc *event)
-{
-	struct object object = object_of_type("alloc");
-
-	set_integer(&object, "id", event->id);
-	set_integer(&object, "ts", event->head.ts);
-	set_thread(&object, event->pid, event->tid);
-	set_address(&object, "addr", event->addr);
-	set_integer(&object, "size", event->size);
-	set_string(&object, "func", WORD(fl_function_names, event->func));
-	set_some(&object, "stack", event->stack);
-	return finished(object);
-}
-
-static json_t *line_free(const struct event_free *event)
-{
-	struct object object = object_of_type("free");
-
-	set_integer(&object, "ts", event->head.ts);
-	set_thread(&object, event->pid, event->tid);
-	set_some(&object, "alloc", event->alloc);
-	return finished(object);
-}
-
 static json_t *lost_value(
     uint64_t ts, uint32_t what, uint64_t count, const char *why, size_t why_size)
 {
@@ -424,10 +400,6 @@ json_t *line_of_event(const struct event *event, const struct line_names *names)
 		return line_remap((const struct event_remap *)event);
 	case EVENT_REMOVE:
 		return line_remove((const struct event_remove *)event);
-	case EVENT_ALLOC:
-		return line_alloc((const struct event_alloc *)event);
-	case EVENT_FREE:
-		return line_free((const struct event_free *)event);
 	case EVENT_LOST:
 		lost = (const struct event_lost *)event;
 		return lost_value(event->ts, lost->what, lost->count, lost->why,

@@ -34,14 +34,15 @@ struct line_names {
 	void *context;
 };
 
-/* Bytes that a fault's line may take, its newline included. */
-#define LINE_FAULT_MAX 640
+/* Bytes that a line of line_often may take, its newline included. */
+#define LINE_OFTEN_MAX 640
 
 /*
- * Writes a fault's line, newline included and without a NUL, into `buffer` of LINE_FAULT_MAX
- * bytes; returns its length. Allocates nothing: faults come by the million.
+ * Writes the line of a fault, an allocation or a free, newline included and without a NUL, into
+ * `buffer` of LINE_OFTEN_MAX bytes; returns its length. Allocates nothing: these come by the
+ * million.
  */
-size_t line_fault(char *buffer, const struct event_fault *fault);
+size_t line_often(char *buffer, const struct event *event);
 
 /*
  * The line of any other event as a new reference. NULL when there is no memory, or for a type

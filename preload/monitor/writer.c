@@ -33,8 +33,8 @@
 #define SHORT_NAP_NS 4000000u
 #define LONG_NAP_NS  32000000u
 
-/* Reading the clock for every fault would cost as much as its line. */
-#define FAULTS_BETWEEN_CLOCKS 64
+/* Reading the clock for every line that comes often would cost as much as the line. */
+#define LINES_BETWEEN_CLOCKS 64
 
 struct counts {
 	uint64_t faults, regions, stacks, bytes;
@@ -272,18 +272,19 @@ out:
 
 /* --- events --- */
 
-static void take_fault(struct writer *writer, const struct event_fault *fault)
+static bool comes_often(const struct event *event)
 {
-	char *at;
+	return event->type == EVENT_FAULT || event->type == EVENT_ALLOC ||
+	       event->type == EVENT_FREE;
+}
 
-	if (writer->failure) {
-		writer->unwritten++;
-		return;
+static void take_often(struct writer *writer, const struct event *event)
+{
+	added(writer, line_often(room(writer, LINE_OFTEN_MAX), event));
+	if (event->type == EVENT_FAULT) {
+		writer->waiting.faults++;
+		writer->waiting.bytes += ((const struct event_fault *)event)->bytes;
 	}
-	at = room(writer, LINE_FAULT_MAX);
-	added(writer, line_fault(at, fault));
-	writer->waiting.faults++;
-	writer->waiting.bytes += fault->bytes;
 }
 
 static void take_process(struct writer *writer, const struct event_process *process)
@@ -308,9 +309,6 @@ static void take_event(struct writer *writer, const struct event *event)
 	const struct line_names names = {.name = frame_name, .context = writer->names};
 
 	switch (event->type) {
-	case EVENT_FAULT:
-		take_fault(writer, (const struct event_fault *)event);
-		return;
 	case EVENT_MODULE_END:
 		names_remove_module(writer->names, ((const struct event_module *)event)->id);
 		return;
@@ -330,6 +328,10 @@ static void take_event(struct writer *writer, const struct event *event)
 		writer->unwritten++;
 		return;
 	}
+	if (comes_often(event)) {
+		take_often(writer, event);
+		return;
+	}
 	if (add_json(writer, line_of_event(event, &names)))
 		return;
 	writer->waiting.regions += event->type == EVENT_REGION;
@@ -339,11 +341,11 @@ static void take_event(struct writer *writer, const struct event *event)
 static void drain(struct writer *writer)
 {
 	const struct event *event;
-	unsigned faults = 0;
+	unsigned often = 0;
 
 	while ((event = queue_peek(writer->queue))) {
 		/* Other lines take long enough to make, stacks above all. */
-		bool look = event->type != EVENT_FAULT || ++faults % FAULTS_BETWEEN_CLOCKS == 0;
+		bool look = !comes_often(event) || ++often % LINES_BETWEEN_CLOCKS == 0;
 
 		take_event(writer, event);
 		queue_pop(writer->queue);

@@ -44,13 +44,13 @@ static void write_traces(const char *plain_path, const char *foreign_path)
 {
 	FILE *plain = fopen(plain_path, "we"), *foreign = fopen(foreign_path, "we");
 	struct event_fault fault;
-	char line[LINE_FAULT_MAX];
+	char line[LINE_OFTEN_MAX];
 
 	fputs(session, plain);
 	fputs(session, foreign);
 	for (int i = 0; i < LINES; i++) {
 		random_fault(&fault);
-		size_t size = line_fault(line, &fault);
+		size_t size = line_often(line, &fault.head);
 
 		fwrite(line, 1, size, plain);
 		fprintf(foreign, "%.*s,\"later\":[1]}\n", (int)size - 2, line);
@@ -101,12 +101,12 @@ static void test_writing(void)
 {
 	struct event_fault event;
 	struct fault_line fault;
-	char line[LINE_FAULT_MAX], again[FAULT_LINE_MAX];
+	char line[LINE_OFTEN_MAX], again[FAULT_LINE_MAX];
 	int lines = 0;
 
 	for (int i = 0; i < LINES; i++) {
 		random_fault(&event);
-		size_t size = line_fault(line, &event) - 1;
+		size_t size = line_often(line, &event.head) - 1;
 
 		if (!fault_line_parse(line, size, &fault))
 			continue;

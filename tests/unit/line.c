@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* line.c: every line that is not a fault: keys, their order, values, and what is left out. */
+/* line.c: every line that jansson makes: keys, their order, values, and what is left out. */
 #include "line.h"
 
 #include "../options.h"
@@ -313,38 +313,6 @@ static void moves(void)
 		   "\"size\":4096,\"lazy\":true}");
 }
 
-static void allocations(void)
-{
-	struct event_alloc *event = new_event(EVENT_ALLOC, 9);
-	struct event_free *freed;
-	char expected[256];
-
-	event->id = 5;
-	event->pid = 1;
-	event->tid = 2;
-	event->addr = 0x55d0c0ffee00;
-	event->size = 1234567;
-	event->stack = 6;
-	for (uint32_t function = 0; function < FL_FUNCTION_COUNT; function++) {
-		event->func = function;
-		snprintf(expected, sizeof(expected),
-		    "{\"type\":\"alloc\",\"id\":5,\"ts\":9,\"pid\":1,\"tid\":2,"
-		    "\"addr\":\"0x55d0c0ffee00\",\"size\":1234567,\"func\":\"%s\","
-		    "\"stack\":6}",
-		    fl_function_names[function] ? fl_function_names[function] : "(no name)");
-		check_line(expected);
-	}
-	event->func = 1000;
-	event->stack = 0;
-	check_line("{\"type\":\"alloc\",\"id\":5,\"ts\":9,\"pid\":1,\"tid\":2,"
-		   "\"addr\":\"0x55d0c0ffee00\",\"size\":1234567}");
-	freed = new_event(EVENT_FREE, 10);
-	freed->pid = 1;
-	freed->tid = 2;
-	freed->alloc = 5;
-	check_line("{\"type\":\"free\",\"ts\":10,\"pid\":1,\"tid\":2,\"alloc\":5}");
-}
-
 static void losses(void)
 {
 	struct event_lost *event = new_event(EVENT_LOST, 11);
@@ -439,7 +407,6 @@ int main(void)
 	check_case("stack", stacks);
 	check_case("region and region_end", regions);
 	check_case("remap and remove", moves);
-	check_case("alloc and free", allocations);
 	check_case("lost", losses);
 	check_case("end", end);
 	return check_result();
