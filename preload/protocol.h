@@ -55,7 +55,7 @@
 
 #include <stdint.h>
 
-#define FL_PROTOCOL_VERSION 10u
+#define FL_PROTOCOL_VERSION 11u
 #define FL_SLOTS	    64u
 #define FL_CELLS	    2048u
 #define FL_ARENAS	    512u
@@ -65,7 +65,7 @@
 #define FL_RECORD_UNIT	    64u		/* records begin and end at multiples of it */
 #define FL_RECORD_STACK	    (32u << 10) /* at most this much of a stack is copied */
 #define FL_NOTES	    128u
-#define FL_NOTE_BYTES	    (16u << 10) /* of a record that is no part of the ring, with its stack */
+#define FL_NOTE_BYTES	    (64u << 10) /* of a record that is no part of the ring, with its stack */
 
 /* The signal of --capture=signal: Linux never raises it, and programs do not use it. */
 #define FL_CAPTURE_SIGNAL_NUMBER 16 /* SIGSTKFLT */

@@ -155,7 +155,7 @@ struct shim_extent {
 	bool is_main;	 /* the main thread's */
 };
 
-/* At most `most` bytes, which are at most FL_RECORD_STACK. */
+/* At most `most` bytes, which are at most FL_NOTE_BYTES. */
 struct shim_extent shim_stack_extent(uint64_t sp, uint32_t most);
 
 /* Copies it without touching what was never touched: how many bytes from `sp` on. */

@@ -10,7 +10,8 @@
 #include <sys/uio.h>
 
 #define PAGE_BYTES 4096u
-#define PAGES_MAX  (FL_RECORD_STACK / PAGE_BYTES + 1)
+#define PAGES_MAX  (FL_NOTE_BYTES / PAGE_BYTES + 1)
+_Static_assert(FL_RECORD_STACK <= FL_NOTE_BYTES, "no stack is longer");
 
 /* Where a stack ends: so near below the thread's own block, or the main thread's first frame, that
    nothing else fits between (pthread_create(3): no stack is smaller than 16 KiB). */
