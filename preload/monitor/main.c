@@ -121,9 +121,7 @@ static int listen_on(const char *name, int *fd)
 static int choose_capture(
     enum fl_mode mode, enum fl_capture wanted, enum fl_capture *chosen, char *error, size_t size)
 {
-	struct perf_handler nothing = {0};
-	struct perf *perf;
-	int result, epoll_fd;
+	int result;
 
 	if (mode == FL_MODE_SIGBUS && wanted == FL_CAPTURE_PERF) {
 		snprintf(error, size,
@@ -137,14 +135,7 @@ static int choose_capture(
 		*chosen = wanted;
 		return 0;
 	}
-	result = perf_create(&perf, &nothing);
-	if (result < 0)
-		return result;
-	epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-	result = epoll_fd < 0 ? -errno : perf_open(perf, getpid(), epoll_fd, 0);
-	perf_destroy(perf);
-	if (epoll_fd >= 0)
-		close(epoll_fd);
+	result = perf_try();
 	if (result < 0 && wanted == FL_CAPTURE_PERF) {
 		snprintf(error, size,
 		    "--capture=perf: perf_event_open: %s; allow it with "
@@ -352,7 +343,8 @@ static int start(struct service *s, const struct arguments *a, char *path, char 
 	    .granularity = s->options.granularity,
 	    .delay_ns = s->options.delay_ns,
 	    .unprivileged = s->options.unprivileged};
-	return writer_start(s->writer, &session);
+	result = service_prepare(s);
+	return result < 0 ? result : writer_start(s->writer, &session);
 }
 
 int main(int count, char **words)

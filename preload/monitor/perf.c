@@ -21,8 +21,8 @@
 /*
  * Every fault of the program leaves a sample, those that the kernel serves too: a fork or a large
  * file brings hundreds in a millisecond, and a busy machine can keep us from the CPU for ten. Some
- * 3,600 samples for each CPU, where many CPUs do not make that too much; users without
- * CAP_IPC_LOCK have a budget of locked pages, which the side-band needs a part of: at most 400.
+ * 1,900 samples for each CPU, where many CPUs do not make that too much; users without
+ * CAP_IPC_LOCK have a budget of locked pages, which the side-band needs a part of: at most 240.
  */
 #define SAMPLE_RING_PAGES   256u
 #define SAMPLE_RING_MOST    2048u
@@ -178,6 +178,37 @@ static int grow(struct ring **rings, size_t count)
 	return 0;
 }
 
+/* For the samples of one CPU. */
+static int samples_open(struct ring *ring, pid_t pid, int cpu, uint32_t pages)
+{
+	struct perf_event_attr attr;
+	int error;
+
+	samples_attr(&attr);
+	error = ring_open(ring, &attr, pid, cpu, pages, false);
+	if (error == -EACCES || error == -EPERM) {
+		/* perf_event_paranoid 2: user mode only; system calls stay unsampled. */
+		attr.exclude_kernel = 1;
+		error = ring_open(ring, &attr, pid, cpu, pages, false);
+	}
+	return error;
+}
+
+int perf_try(void)
+{
+	long cpus = sysconf(_SC_NPROCESSORS_CONF);
+	int error = -ENODEV;
+
+	for (int cpu = 0; error == -ENODEV && cpu < cpus; cpu++) {
+		struct ring ring;
+
+		error = samples_open(&ring, getpid(), cpu, 1);
+		if (error == 0)
+			ring_close(&ring);
+	}
+	return error;
+}
+
 int perf_open(struct perf *perf, pid_t pid, int epoll_fd, uint64_t epoll_data)
 {
 	long cpus = sysconf(_SC_NPROCESSORS_CONF);
@@ -192,15 +223,9 @@ int perf_open(struct perf *perf, pid_t pid, int epoll_fd, uint64_t epoll_data)
 	for (int cpu = 0; cpu < cpus; cpu++) {
 		struct epoll_event watch = {.events = EPOLLIN, .data.u64 = epoll_data};
 
-		samples_attr(&attr);
-		error = ring_open(&perf->samples[samples], &attr, pid, cpu, pages, false);
+		error = samples_open(&perf->samples[samples], pid, cpu, pages);
 		if (error == -ENODEV) /* a CPU that is offline */
 			continue;
-		if (error == -EACCES || error == -EPERM) {
-			/* perf_event_paranoid 2: user mode only; system calls stay unsampled. */
-			attr.exclude_kernel = 1;
-			error = ring_open(&perf->samples[samples], &attr, pid, cpu, pages, false);
-		}
 		if (error < 0)
 			goto fail;
 		if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, perf->samples[samples++].fd, &watch) < 0) {

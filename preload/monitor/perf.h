@@ -18,7 +18,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define PERF_STACK_BYTES 2048u /* sampled with each fault; what lies above is read on demand */
+#define PERF_STACK_BYTES 4096u /* sampled with each fault; what lies above is read on demand */
 
 struct perf;
 
@@ -54,6 +54,9 @@ struct perf_handler {
 int perf_create(struct perf **perf, const struct perf_handler *handler);
 void perf_destroy(struct perf *perf);
 
+/* Whether perf_open will work, as far as one small ring tells: 0 or its negative errno. */
+int perf_try(void);
+
 /*
  * Opens the events for `pid` and all it will create. 0 or negative errno (EACCES, EPERM where
  * perf is refused). Adds the rings' descriptors to `epoll_fd` with `epoll_data`.
@@ -74,7 +77,7 @@ uint64_t perf_drain_samples(struct perf *perf,
     void (*take)(void *context, const struct perf_sample *sample), void *context);
 
 /*
- * The newest sample of a fault of process `pid` in [start, end) among the some 400 newest of each
+ * The newest sample of a fault of process `pid` in [start, end) among the some 240 newest of each
  * CPU. True when found.
  */
 bool perf_find_sample(

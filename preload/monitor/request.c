@@ -678,14 +678,15 @@ static uint32_t find_published(struct fl_area *area, struct published *found)
 	return count;
 }
 
-void request_drain_cells(struct service *s, struct shared_area *shared)
+bool request_drain_cells(struct service *s, struct shared_area *shared)
 {
 	static struct published found[FL_CELLS];
 	struct fl_area *area = shared->area;
 	uint32_t count = find_published(area, found);
 	uint32_t full = __atomic_load_n(&area->full, __ATOMIC_RELAXED);
 
-	qsort(found, count, sizeof(found[0]), by_order);
+	if (count > 1)
+		qsort(found, count, sizeof(found[0]), by_order);
 	for (uint32_t i = 0; i < count; i++) {
 		struct fl_cell *cell = &area->cells[found[i].cell];
 
@@ -697,4 +698,5 @@ void request_drain_cells(struct service *s, struct shared_area *shared)
 		    s, LOST_EVENTS, full - shared->full, "no room for what the program reported");
 		shared->full = full;
 	}
+	return count > 0;
 }

@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -24,11 +25,11 @@
 #define EVENTS	      32
 #define SPIN_NS	      100000u /* after a fault */
 #define SPIN_PAUSE_NS 100000u /* no spinning after somebody else wanted the processor */
-#define SPIN_GAP_NS   30000u  /* a turn of the spin loop that took longer was preempted */
+#define SPIN_GAP_NS   30000u  /* a turn of the spin loop that took longer may have been preempted */
 #define SPIN_TURNS    8	      /* faults of one process before others are looked at */
 #define RING_MS	      2
 #define TICK_MS	      100	  /* the safety net and whatever has a time */
-#define LINGER_NS     50000000u	  /* a child may be between exec and hello */
+#define LINGER_NS     100000000u  /* a child may be between exec and hello */
 #define PROMISE_NS    2000000000u /* a child that was said to be forked has not said hello */
 
 /* epoll data: a process's userfaultfd is its pointer, its pidfd the pointer plus 1. */
@@ -79,8 +80,10 @@ static void covered_add(struct service *s, int32_t pid)
 		size_t room = s->covered_room ? s->covered_room * 2 : 64;
 		int32_t *grown = realloc(s->covered, room * sizeof(*grown));
 
-		if (!grown)
+		if (!grown) {
+			s->covers_all = false;
 			return;
+		}
 		s->covered = grown;
 		s->covered_room = room;
 	}
@@ -92,8 +95,14 @@ void service_cover(struct service *s, int32_t pid)
 	perf_drain_sideband(s->perf);
 	if (covered_find(s, pid))
 		return;
-	if (perf_open(s->perf, pid, s->epoll_fd, TAG_SIDEBAND) == 0)
-		covered_add(s, pid);
+	if (perf_open(s->perf, pid, s->epoll_fd, TAG_SIDEBAND) < 0) {
+		s->covers_all = false;
+		return;
+	}
+	/* Those that it forks are covered with it, and so are theirs: of all that can come, when it
+	   is the first and has not begun. */
+	s->covers_all = pid == s->root_pid && !s->attached_any;
+	covered_add(s, pid);
 }
 
 static void on_forked(void *context, int32_t pid, int32_t ppid, int32_t tid, uint64_t ts)
@@ -163,6 +172,7 @@ static void on_lost(void *context, uint64_t records)
 	struct service *s = context;
 
 	(void)records;
+	s->covers_all = false;
 	for (struct process *p = s->processes; p; p = p->next)
 		if (p->space)
 			p->space->stale = true;
@@ -316,8 +326,24 @@ static bool dispatch(struct service *s, const struct epoll_event *event, struct 
 /* ---- spinning ---- */
 
 /*
- * Reads the descriptor that served last again and again for SPIN_NS. Stops at once, and for a
- * while, when a turn took so long that something else must have run here.
+ * Whether another thread has taken our processor from us since the last call. A gap alone does not
+ * tell: the machine below may have been stopped, or an interrupt may have come.
+ */
+static bool was_preempted(void)
+{
+	static long before;
+	struct rusage usage = {.ru_nivcsw = before};
+	bool more;
+
+	getrusage(RUSAGE_THREAD, &usage);
+	more = usage.ru_nivcsw != before;
+	before = usage.ru_nivcsw;
+	return more;
+}
+
+/*
+ * Reads the descriptor that served last, and what its process tells without asking, again and
+ * again for SPIN_NS. Stops at once, and for a while, when somebody else wanted to run here.
  */
 static bool spin(struct service *s, struct process *p, uint64_t *pause_until)
 {
@@ -328,8 +354,10 @@ static bool spin(struct service *s, struct process *p, uint64_t *pause_until)
 			return true;
 		if (p->dead || p->uffd < 0)
 			return false;
+		if (p->shared && request_drain_cells(s, p->shared))
+			return true;
 		now = service_now();
-		if (now - last > SPIN_GAP_NS) {
+		if (now - last > SPIN_GAP_NS && was_preempted()) {
 			*pause_until = now + SPIN_PAUSE_NS;
 			return false;
 		}
@@ -399,7 +427,7 @@ static void drain_rings(struct service *s)
 			s->ring_active = true;
 }
 
-static int prepare(struct service *s)
+int service_prepare(struct service *s)
 {
 	struct perf_handler handler = {.context = s,
 	    .forked = on_forked,
@@ -409,7 +437,6 @@ static int prepare(struct service *s)
 	    .lost = on_lost};
 
 	s->next_region = s->next_allocation = 1;
-	s->start_ns = service_now();
 	control_start(s);
 	service_watch(s, s->listen_fd, TAG_LISTEN);
 	service_watch(s, s->starter_fd, TAG_STARTER);
@@ -418,17 +445,26 @@ static int prepare(struct service *s)
 
 		if (error < 0)
 			return error;
+		service_cover(s, s->root_pid);
 	}
 	return remote_guard_start();
+}
+
+/* While everything has ended, `idle_ns` ago: whether nobody can come any more. */
+static bool is_over(struct service *s, uint64_t idle_ns)
+{
+	if (s->covers_all && !s->forkings) {
+		perf_drain_sideband(s->perf);
+		if (s->covers_all && !s->covered_count)
+			return true;
+	}
+	return idle_ns > (s->forkings ? PROMISE_NS : LINGER_NS);
 }
 
 int service_run(struct service *s)
 {
 	uint64_t pause_until = 0, idle_since = 0, last_tick = 0;
-	int error = prepare(s);
 
-	if (error < 0)
-		return error;
 	for (;;) {
 		struct epoll_event events[EVENTS];
 		struct process *served = NULL;
@@ -436,9 +472,9 @@ int service_run(struct service *s)
 		int count;
 
 		count = epoll_wait(s->epoll_fd, events, EVENTS,
-		    is_pending(s)    ? 0
-		    : s->ring_active ? RING_MS
-				     : TICK_MS);
+		    is_pending(s)		   ? 0
+		    : s->ring_active || idle_since ? RING_MS
+						   : TICK_MS);
 		if (count < 0 && errno != EINTR)
 			return -errno;
 		for (int i = 0; i < count; i++)
@@ -469,11 +505,11 @@ int service_run(struct service *s)
 			break;
 		if (s->live_count || !s->root_exited) {
 			idle_since = 0;
-		} else if (!idle_since) {
-			idle_since = now;
-		} else if (now - idle_since > (s->forkings ? PROMISE_NS : LINGER_NS)) {
-			break;
+			continue;
 		}
+		idle_since = idle_since ? idle_since : now;
+		if (is_over(s, now - idle_since))
+			break;
 	}
 	tick(s, service_now());
 	return 0;

@@ -175,7 +175,6 @@ struct service {
 	uint32_t last_number;	/* that a process got */
 	uint32_t live_count;
 	uint64_t next_region, next_allocation;
-	uint64_t start_ns;
 	uint64_t stacks_lost; /* to be told with a lost line */
 	struct {
 		int32_t pid, parent;
@@ -183,6 +182,7 @@ struct service {
 	uint32_t next_birth;
 	int32_t *covered; /* processes that perf samples */
 	size_t covered_count, covered_room;
+	bool covers_all; /* whoever may still say hello is among them */
 	struct thread *threads[THREAD_BUCKETS];
 	struct thread *inner[THREAD_BUCKETS]; /* whose tid is not their task: by both pid and tid */
 	bool nested; /* some thread ran in another PID namespace than the monitor */
@@ -511,7 +511,8 @@ void request_allocated(
 /* The allocation at `address` was given to free. */
 void request_freed(
     struct service *s, struct process *p, int32_t tid, uint64_t address, uint64_t ts);
-void request_drain_cells(struct service *s, struct shared_area *shared);
+/* Takes what processes of this area have told without asking. True when there was anything. */
+bool request_drain_cells(struct service *s, struct shared_area *shared);
 
 /* Before a userfaultfd is read: what explained events that were read before does no more. */
 void request_free_left(struct shared_area *shared);
@@ -627,6 +628,9 @@ void service_watch(struct service *s, int fd, uint64_t data);
 
 /* Makes sure that perf samples this process, unless it inherited that from its parent. */
 void service_cover(struct service *s, int32_t pid);
+
+/* Watches what there is to watch, before the program begins. 0 or negative errno. */
+int service_prepare(struct service *s);
 
 /* Runs until the last traced process has ended. 0 or negative errno. */
 int service_run(struct service *s);
