@@ -56,14 +56,14 @@ static void put_character(
 		fwrite_unlocked(start, 1, (size_t)(end - start), out);
 }
 
-static void put_json_text(FILE *out, const char *text, bool in_script)
+void export_json_text(FILE *out, const char *text)
 {
 	const unsigned char *next = (const unsigned char *)text;
 	putc_unlocked('"', out);
 	while (*next != '\0') {
 		const unsigned char *start = next;
 		uint32_t character = next_character(&next);
-		if (is_control(character) || (in_script && character == '<')) {
+		if (is_control(character)) {
 			fprintf(out, "\\u%04x", (unsigned)character);
 			continue;
 		}
@@ -72,16 +72,6 @@ static void put_json_text(FILE *out, const char *text, bool in_script)
 		put_character(out, character, start, next);
 	}
 	putc_unlocked('"', out);
-}
-
-void export_json_text(FILE *out, const char *text)
-{
-	put_json_text(out, text, false);
-}
-
-void export_script_text(FILE *out, const char *text)
-{
-	put_json_text(out, text, true);
 }
 
 /* Tabs and carriage returns would, too, but become "?". Some spreadsheets take wide signs as well.

@@ -14,9 +14,6 @@
 /* A JSON string with its quotes. Control characters are escaped. */
 void export_json_text(FILE *out, const char *text);
 
-/* The same in a script of a web page, which "<" could end: it is escaped, too. */
-void export_script_text(FILE *out, const char *text);
-
 /*
  * A quoted field of CSV (RFC 4180). Control characters become "?", so that a row is a line. What a
  * spreadsheet would take for a formula gets an apostrophe before it, which makes it text.

@@ -14,6 +14,7 @@ each value in it in turn becomes one of another type, or a huge one, or is there
 FAULTLINE is the command.
 """
 import argparse
+import base64
 import collections
 import csv
 import gzip
@@ -28,6 +29,7 @@ import sys
 import tempfile
 import termios
 import time
+import zlib
 
 MEMORY_BYTES = 768 << 20
 SECONDS = 60 * int(os.environ.get("TIME_FACTOR", "1"))
@@ -64,9 +66,9 @@ def is_table(text):
 
 
 def is_page(text):
-    """Nothing in the data can begin markup."""
+    """Nothing of the data can begin markup."""
     data = re.search(rb'<script[^>]*id="data"[^>]*>(.*?)</script>', text, re.DOTALL)
-    return b"<" not in data[1] and is_json(data[1]) and text.count(b"<script") == 3
+    return is_json(zlib.decompress(base64.b64decode(data[1], validate=True))) and text.count(b"<script") == 3
 
 
 # What ncurses writes to draw on an xterm.

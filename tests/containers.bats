@@ -113,7 +113,7 @@ exact() {
 	for limit in --as=600000000 --data=300000000; do
 		# AddressSanitizer needs terabytes, in the monitor that a program starts, too.
 		[[ ${SAN-} != *address* ]] || limit=${limit%=*}=unlimited
-		exact prlimit $limit -- "$PROGRAMS/namespaces-O2" truth 50 work fork work exec work
+		exact prlimit "$limit" -- "$PROGRAMS/namespaces-O2" truth 50 work fork work exec work
 	done
 	for limit in --memlock=0 --nproc=1 --stack=unlimited --core=0 \
 		--fsize=50000000 --rss=0 --sigpending=0 --msgqueue=0 --rtprio=0 --nice=0; do

@@ -24,6 +24,7 @@ NOBODY_UID=65534
 NOBODY_GID=65534
 
 # Before a command where LeakSanitizer cannot work: it needs a thread and ptrace(2) for itself.
+# shellcheck disable=SC2034 # of tests
 LEAKS_UNCHECKED=(env "ASAN_OPTIONS=${ASAN_OPTIONS-}:detect_leaks=0")
 
 # What a shell that runs the tests may have set is not part of them.

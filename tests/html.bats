@@ -39,6 +39,16 @@ page() {
 	run_command --time 180 "$TOP/tests/page.py" "$1" until "document.documentElement.dataset.ready" "${@:2}"
 }
 
+# unpacked PAGE: the page with its data as the JSON that they are.
+unpacked() {
+	/usr/bin/python3 - "$1" <<-'END'
+		import base64, re, sys, zlib
+		page = open(sys.argv[1], "rb").read()
+		sys.stdout.buffer.write(re.sub(rb'(?<= id="data">)[^<]+',
+		                               lambda data: zlib.decompress(base64.b64decode(data[0])), page))
+	END
+}
+
 # The <data> values of a table's rows, as an array of arrays.
 rows_of() {
 	echo "[...document.querySelectorAll('$1 tbody tr')].map(row => [...row.querySelectorAll('data')].map(d => Number(d.value)))"
@@ -58,6 +68,13 @@ ALL_ROWS=(eval "[...document.querySelectorAll('.table > button:not([hidden])')].
 	[[ $(sed -n '2,$p' stdout | sort -u) == true ]]
 	# Nothing outside of it is named but namespaces and where d3 is from.
 	if grep -oE '(src|href)="[^"]*"' page.html; then fail "the page refers to something"; fi
+}
+
+@test "html: a browser that cannot unpack the data says so" {
+	recorded
+	run_command "$TOP/tests/page.py" page.html before "delete window.DecompressionStream" \
+		eval "[document.querySelector('#warning').textContent, document.querySelector('#warning').hidden]"
+	jq -e '(.[0] | contains("too old")) and .[1] == false' stdout
 }
 
 @test "html: its numbers are those of report --json" {
@@ -258,10 +275,11 @@ file_is_png() {
 @test "html: plain, zstd and standard input make the same page; filters and cut traces are told" {
 	recorded
 	zstd -q t.jsonl
+	unpacked page.html >expected.html
 	run_faultline html t.jsonl.zst
-	sed 's/"name":"t.jsonl.zst"/"name":"t.jsonl"/' stdout | cmp - page.html
+	unpacked stdout | sed 's/"name":"t.jsonl.zst"/"name":"t.jsonl"/' | cmp - expected.html
 	run_faultline html -o - - <t.jsonl
-	sed 's/"name":"standard input"/"name":"t.jsonl"/' stdout | cmp - page.html
+	unpacked stdout | sed 's/"name":"standard input"/"name":"t.jsonl"/' | cmp - expected.html
 
 	local tid
 	tid=$(jq -r '.thread | min_by(.bytes).tid' report.json)

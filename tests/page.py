@@ -8,6 +8,7 @@ Steps, in order:
 
     eval EXPRESSION       prints the JavaScript expression's value as a line of JSON
     until EXPRESSION      waits until it is true
+    before STATEMENT      opens the page again, and executes it before the page's own scripts
     click SELECTOR        clicks the middle of the first element that matches
     drag SELECTOR X0,Y0 X1,Y1    drags the mouse over it; positions are parts of its size, 0 to 1
     hover SELECTOR X,Y    moves the mouse there
@@ -64,6 +65,10 @@ class Page:
     def until(self, expression):
         WebDriverWait(self.driver, chromium.SECONDS, 0.05).until(
             lambda driver: driver.execute_script(f"return Boolean({expression})"), expression)
+
+    def before(self, statement):
+        self.driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": statement})
+        self.driver.refresh()
 
     def click(self, selector):
         ActionChains(self.driver).move_to_element(self.element(selector)).click().perform()
@@ -125,7 +130,7 @@ class Page:
                     yield f"network: {address[:200]}"
 
 
-STEPS = {"eval": 1, "until": 1, "click": 1, "drag": 3, "hover": 2, "key": 1, "type": 2, "size": 2,
+STEPS = {"eval": 1, "until": 1, "before": 1, "click": 1, "drag": 3, "hover": 2, "key": 1, "type": 2, "size": 2,
          "scheme": 1, "screenshot": 1, "view": 1, "print": 1}
 
 

@@ -72,7 +72,6 @@ function flame() {
 		svg.selectAll("g").data(boxes, d => d.data.key).join(enter => {
 			const group = enter.append("g").attr("role", "treeitem");
 			group.append("rect").attr("height", ROW - 1);
-			group.append("text").attr("y", ROW - 6).attr("x", 4);
 			return group;
 		}).order()
 			.attr("transform", d => `translate(${d.x0 * width},${d.depth * ROW})`)
@@ -84,7 +83,9 @@ function flame() {
 			.call(groups => {
 				groups.select("rect").attr("width", d => Math.max(0.5, (d.x1 - d.x0) * width - 0.5))
 					.style("fill", d => colourOf(d.data.frame));
-				groups.select("text").text(d => label(d, (d.x1 - d.x0) * width));
+				// Most boxes have no room for one.
+				groups.selectAll("text").data(d => [label(d, (d.x1 - d.x0) * width)].filter(Boolean)).join("text")
+					.attr("y", ROW - 6).attr("x", 4).text(d => d);
 			});
 		svg.classed("searching", found !== null);
 		drawPath(way);

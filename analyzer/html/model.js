@@ -6,7 +6,7 @@
 // a table, too. The selection is a span of time and a set of threads.
 
 const model = (() => {
-	const data = JSON.parse(document.getElementById("data").textContent);
+	const data = pageData;
 	const { start_ns: startNs, step_ns: stepNs, steps, snap } = data.time;
 	const time = timeFormat(steps * stepNs);
 

@@ -5,6 +5,8 @@
  */
 #include "page.h"
 
+#include "packed.h"
+
 #include "../export_text.h"
 
 #include <errno.h>
@@ -62,7 +64,6 @@ static size_t whole_characters(const char *text, size_t limit)
 	return limit;
 }
 
-/* `<` would end the script that the data stands in. */
 static void put_text(struct writer *writer, const char *text)
 {
 	char cut[NAME_LIMIT + 8];
@@ -76,7 +77,7 @@ static void put_text(struct writer *writer, const char *text)
 		text = cut;
 		writer->cut_names++;
 	}
-	export_script_text(writer->out, text);
+	export_json_text(writer->out, text);
 }
 
 static void put_member(struct writer *writer, const char *key, const char *text)
@@ -407,9 +408,19 @@ int page_write(
     FILE *out, const struct page_data *data, const char *name, const struct filter *filter)
 {
 	const char *place = strstr(page_text, PAGE_DATA);
-	fwrite(page_text, 1, (size_t)(place - page_text), out);
-	int result = put_data(out, data, name, filter);
-	if (result == 0)
+	char *json = NULL;
+	size_t size = 0;
+	FILE *memory = open_memstream(&json, &size);
+	if (!memory)
+		return -ENOMEM;
+	int result = put_data(memory, data, name, filter);
+	if (fclose(memory) == EOF)
+		result = -ENOMEM;
+	if (result == 0) {
+		fwrite(page_text, 1, (size_t)(place - page_text), out);
+		result = packed_write(out, json, size);
 		fputs(place + strlen(PAGE_DATA), out);
+	}
+	free(json);
 	return result;
 }

@@ -47,18 +47,21 @@ function drawLegend(list, entries) {
 	});
 }
 
+// How wide charts are before anything is drawn: to ask later lays out all that was drawn meanwhile.
+const firstWidths = new Map(Array.from(document.querySelectorAll(".chart"), chart => [chart, chart.clientWidth]));
+
 // Calls draw(width) now, whenever the element's width changes, and for paper.
 function onWidth(element, draw) {
 	const PAPER = 720;
 	let width = 0;
-	const look = () => {
-		if (element.clientWidth === width || element.clientWidth === 0)
+	const look = newWidth => {
+		if (newWidth === width || newWidth === 0)
 			return;
-		width = element.clientWidth;
+		width = newWidth;
 		draw(width);
 	};
-	new ResizeObserver(look).observe(element);
+	new ResizeObserver(() => look(element.clientWidth)).observe(element);
 	matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => draw(width));
 	matchMedia("print").addEventListener("change", event => draw(event.matches ? PAPER : width));
-	look();
+	look(firstWidths.get(element));
 }

@@ -16,15 +16,6 @@ static const char *as_json(const char *text)
 	return written;
 }
 
-static const char *as_script(const char *text)
-{
-	FILE *out = fmemopen(written, sizeof(written), "w");
-
-	export_script_text(out, text);
-	fclose(out);
-	return written;
-}
-
 static const char *as_csv(const char *text)
 {
 	FILE *out = fmemopen(written, sizeof(written), "w");
@@ -69,7 +60,6 @@ static void test_plain(void)
 
 static void test_special(void)
 {
-	SAME(as_script("\"</script>"), "\"\\\"\\u003c/script>\"");
 	SAME(as_json("a\"b\\c\n\x1b[31m\x7f"), "\"a\\\"b\\\\c\\u000a\\u001b[31m\\u007f\"");
 	SAME(as_json("\xc2\x9b"
 		     "31m"),
