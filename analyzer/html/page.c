@@ -408,19 +408,13 @@ int page_write(
     FILE *out, const struct page_data *data, const char *name, const struct filter *filter)
 {
 	const char *place = strstr(page_text, PAGE_DATA);
-	char *json = NULL;
-	size_t size = 0;
-	FILE *memory = open_memstream(&json, &size);
-	if (!memory)
+	fwrite(page_text, 1, (size_t)(place - page_text), out);
+	FILE *packed = packed_open(out);
+	if (!packed)
 		return -ENOMEM;
-	int result = put_data(memory, data, name, filter);
-	if (fclose(memory) == EOF)
-		result = -ENOMEM;
-	if (result == 0) {
-		fwrite(page_text, 1, (size_t)(place - page_text), out);
-		result = packed_write(out, json, size);
+	int result = put_data(packed, data, name, filter);
+	fclose(packed);
+	if (result == 0)
 		fputs(place + strlen(PAGE_DATA), out);
-	}
-	free(json);
 	return result;
 }
