@@ -122,6 +122,13 @@ static size_t line_fault(char *buffer, const struct event_fault *fault)
 	return (size_t)(END(at) - buffer);
 }
 
+/* Without a thread that is known the key is left out. */
+static char *put_thread(char *at, int32_t pid, int32_t tid)
+{
+	at = PUT_SIGNED(at, "pid", pid);
+	return tid ? PUT_SIGNED(at, "tid", tid) : at;
+}
+
 static size_t line_alloc(char *buffer, const struct event_alloc *alloc)
 {
 	const char *function = WORD(fl_function_names, alloc->func);
@@ -130,9 +137,7 @@ static size_t line_alloc(char *buffer, const struct event_alloc *alloc)
 	at = BEGIN(at, "alloc");
 	at = PUT_INTEGER(at, "id", alloc->id);
 	at = PUT_INTEGER(at, "ts", alloc->head.ts);
-	at = PUT_SIGNED(at, "pid", alloc->pid);
-	if (alloc->tid)
-		at = PUT_SIGNED(at, "tid", alloc->tid);
+	at = put_thread(at, alloc->pid, alloc->tid);
 	at = PUT_ADDRESS(at, "addr", alloc->addr);
 	at = PUT_INTEGER(at, "size", alloc->size);
 	at = PUT_WORD(at, "func", function);
@@ -146,9 +151,7 @@ static size_t line_free(char *buffer, const struct event_free *event)
 
 	at = BEGIN(at, "free");
 	at = PUT_INTEGER(at, "ts", event->head.ts);
-	at = PUT_SIGNED(at, "pid", event->pid);
-	if (event->tid)
-		at = PUT_SIGNED(at, "tid", event->tid);
+	at = put_thread(at, event->pid, event->tid);
 	at = PUT_SOME(at, "alloc", event->alloc);
 	return (size_t)(END(at) - buffer);
 }
