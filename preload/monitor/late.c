@@ -33,13 +33,8 @@ static void add(struct service *s, struct process *p, struct late_mapping late)
 	p->late[p->late_count++] = late;
 }
 
-void late_expect(struct service *s, struct process *p, const struct perf_mapping *mapping,
-    int32_t task, uint64_t ts)
-{
-	add(s, p, (struct late_mapping){.mapping = *mapping, .due_ns = ts + LATE_NS, .tid = task});
-}
-
-void late_forget(struct service *s, struct process *p, uint64_t start, uint64_t end)
+/* Cuts a range out of those that were mapped before `ts`. */
+static void forget(struct service *s, struct process *p, uint64_t start, uint64_t end, uint64_t ts)
 {
 	size_t count = p->late_count, kept = 0;
 
@@ -49,7 +44,7 @@ void late_forget(struct service *s, struct process *p, uint64_t start, uint64_t 
 		struct late_mapping below = p->late[i], above = below;
 		uint64_t from = below.mapping.start, to = from + below.mapping.size;
 
-		if (from >= end || to <= start) {
+		if (from >= end || to <= start || below.ts >= ts) {
 			p->late[kept++] = below;
 			continue;
 		}
@@ -65,6 +60,30 @@ void late_forget(struct service *s, struct process *p, uint64_t start, uint64_t 
 	}
 	memmove(p->late + kept, p->late + count, (p->late_count - count) * sizeof(*p->late));
 	p->late_count -= count - kept;
+}
+
+/* The newest is what is there now; each CPU has a ring, so an older one may be read after it. */
+void late_expect(struct service *s, struct process *p, const struct perf_mapping *mapping,
+    int32_t task, uint64_t ts)
+{
+	uint64_t end = mapping->start + mapping->size;
+	size_t others;
+
+	forget(s, p, mapping->start, end, ts);
+	others = p->late_count;
+	add(s, p, (struct late_mapping){.mapping = *mapping, .ts = ts, .tid = task});
+	for (size_t i = 0; i < others; i++) {
+		struct late_mapping newer = p->late[i];
+
+		if (newer.ts > ts && newer.mapping.start < end)
+			forget(s, p, newer.mapping.start,
+			    newer.mapping.start + newer.mapping.size, newer.ts);
+	}
+}
+
+void late_forget(struct service *s, struct process *p, uint64_t start, uint64_t end)
+{
+	forget(s, p, start, end, UINT64_MAX);
 }
 
 /* libc puts a thread's own block at the upper end of its stack: it begins with where it is. */
@@ -129,22 +148,14 @@ static uint64_t next_range(const struct process *p, bool shared, uint64_t *start
 }
 
 /*
- * Registers what is left of a mapping. malloc gives most of what it reserves for an arena back at
- * once, and before it was registered no event tells that; what is mapped there later has its own
- * report, and must not be taken for known. What went in the very moment of registration is not
- * told either: it is looked for again.
+ * What went in the very moment of registration is not told: it is looked for. Only there: of what
+ * was in the books before an event tells, which has yet to be read, and may be that of a move.
  */
-static void cover_what_is_left(struct service *s, struct process *p, const struct perf_mapping *m,
-    const struct region_origin *origin)
+static void cut_what_went(struct service *s, struct process *p, uint64_t start, uint64_t end)
 {
-	uint64_t at = m->start, end = m->start + m->size, to;
-	struct region_origin like = *origin;
 	struct mapping now;
 
-	like.shared = m->flags & MAP_SHARED;
-	for (; (to = next_range(p, like.shared, &at, end)); at = to)
-		region_cover(s, p, at, to - at, &like);
-	for (at = m->start; at < end; at = now.end) {
+	for (uint64_t at = start; at < end; at = now.end) {
 		int error = maps_at(process_memory(p), at, &now, NULL);
 
 		if (error == -ENOENT || (error == 0 && now.start > end))
@@ -154,7 +165,34 @@ static void cover_what_is_left(struct service *s, struct process *p, const struc
 		if (now.start > at) {
 			if (process_has_no_memory(p)) /* it has ended, or runs another program */
 				return;
-			region_cut(s, p, at, now.start - at, REGION_END_UNMAP, like.ts);
+			region_cut(s, p, at, now.start - at, REGION_END_UNMAP, service_now());
+		}
+	}
+}
+
+/*
+ * Registers what is left of a mapping. malloc gives most of what it reserves for an arena back at
+ * once, and before it was registered no event tells that; what is mapped there later has its own
+ * report, and must not be taken for known.
+ */
+static void cover_what_is_left(struct service *s, struct process *p, const struct perf_mapping *m,
+    const struct region_origin *origin)
+{
+	uint64_t at = m->start, end = m->start + m->size, to;
+	struct region_origin like = *origin;
+
+	like.shared = m->flags & MAP_SHARED;
+	while ((to = next_range(p, like.shared, &at, end))) {
+		while (at < to) {
+			const struct interval *piece = interval_next(&p->regions, at);
+			bool known = piece && piece->start <= at;
+			uint64_t stop = piece ? known ? piece->end : piece->start : to;
+
+			stop = stop < to ? stop : to;
+			region_cover(s, p, at, stop - at, &like);
+			if (!known)
+				cut_what_went(s, p, at, stop);
+			at = stop;
 		}
 	}
 }
@@ -173,7 +211,7 @@ static bool is_covered(const struct process *p, const struct perf_mapping *m)
 static bool is_late(const struct process *p, uint64_t now)
 {
 	for (size_t i = 0; i < p->late_count; i++)
-		if (p->late[i].due_ns <= now)
+		if (p->late[i].ts + LATE_NS <= now)
 			return true;
 	return false;
 }
@@ -196,6 +234,8 @@ void late_register(struct service *s, struct process *p, uint64_t now)
 
 	if (!is_late(p, now) || pending_event_is_due(p, p->doorbell_end - PAGE_BYTES))
 		return;
+	if (s->perf) /* what has been mapped there since */
+		perf_drain_sideband(s->perf);
 	for (size_t i = 0; i < p->late_count; i++) {
 		const struct late_mapping *late = &p->late[i];
 		const struct perf_mapping *m = &late->mapping;
@@ -208,7 +248,7 @@ void late_register(struct service *s, struct process *p, uint64_t now)
 		if (is_covered(p, m))
 			continue;
 		origin.tid = thread_tid(s, p->pid, late->tid);
-		if (late->due_ns > now || request_is_mapping(p, origin.tid) || is_moving(p, m)) {
+		if (late->ts + LATE_NS > now || request_is_mapping(p, origin.tid) || is_moving(p, m)) {
 			p->late[kept++] = *late;
 			continue;
 		}

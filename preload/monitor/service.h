@@ -42,7 +42,7 @@ struct shared_area {
 /* A mapping seen in perf's side-band that no hook has reported yet. */
 struct late_mapping {
 	struct perf_mapping mapping;
-	uint64_t due_ns;
+	uint64_t ts;
 	int32_t tid; /* as perf calls it */
 };
 
