@@ -123,6 +123,9 @@ static void become_monitor(const char *path, char *const *arguments, char *const
 	fl_launch_raise_limits(get_limit, set_limit);
 	for (int signal_number = 1; signal_number <= 64; signal_number++)
 		SYS4(SYS_rt_sigaction, signal_number, &action, 0, sizeof(action.mask));
+	/* The kernel sends it when its parent ends, should somebody have stopped it by then. */
+	action.handler = (void (*)(int, siginfo_t *, void *))(void (*)(void))SIG_IGN;
+	SYS4(SYS_rt_sigaction, SIGHUP, &action, 0, sizeof(action.mask));
 	SYS4(SYS_rt_sigprocmask, SIG_SETMASK, &none, 0, sizeof(none));
 	if (fd != STARTER_FD && SYS3(SYS_dup3, fd, STARTER_FD, 0) < 0)
 		SYS1(SYS_exit_group, 127);
