@@ -375,9 +375,10 @@ class Comparison:
         return problem and "allocation's " + problem
 
     def is_header(self, fault):
-        """A touch by malloc itself, which writes a header before it returns the memory."""
+        """A touch by malloc itself, which writes a header before it returns the memory, and a new
+        one, to a page that is there, when a chunk has moved."""
         stack = fault["in"][3]
-        if fault["served"] != "native":
+        if fault["served"] != "native" and fault["kind"] != "write-protect":
             return False
         if self.trace.session["capture"] != "perf":  # the stack is that of malloc's caller
             return fault["at"] % 4096 == 0

@@ -30,6 +30,12 @@ setup() {
 	grep -q '600 destructors, 600 right' untraced.out
 }
 
+# The kernel tells what a move has left when its thread goes on, and another may have moved there.
+@test "chunks that grow to where other threads' have just been" {
+	in_each_way crowd moved 100
+	grep -q '8000 of 8000 pages were right' untraced.out
+}
+
 @test "threads whose process changes its user" {
 	requires unprivileged-user
 	cd "$NOBODY_FOLDER"

@@ -19,22 +19,24 @@
 
 static void add(struct service *s, struct process *p, struct late_mapping late)
 {
-	if (p->late_count == p->late_room) {
-		size_t room = p->late_room ? p->late_room * 2 : 16;
-		struct late_mapping *grown = realloc(p->late, room * sizeof(*grown));
+	struct late_mapping *grown =
+	    process_room(p->late, p->late_count, &p->late_room, sizeof(*grown));
 
-		if (!grown) {
-			service_lost(s, LOST_EVENTS, 1, "no memory for a mapping");
-			return;
-		}
-		p->late = grown;
-		p->late_room = room;
+	if (!grown) {
+		service_lost(s, LOST_EVENTS, 1, "no memory for a mapping");
+		return;
 	}
+	p->late = grown;
 	p->late[p->late_count++] = late;
 }
 
-/* Cuts a range out of those that were mapped before `ts`. */
-static void forget(struct service *s, struct process *p, uint64_t start, uint64_t end, uint64_t ts)
+void late_expect(struct service *s, struct process *p, const struct perf_mapping *mapping,
+    int32_t task, uint64_t ts)
+{
+	add(s, p, (struct late_mapping){.mapping = *mapping, .ts = ts, .tid = task});
+}
+
+void late_forget(struct service *s, struct process *p, uint64_t start, uint64_t end)
 {
 	size_t count = p->late_count, kept = 0;
 
@@ -44,7 +46,7 @@ static void forget(struct service *s, struct process *p, uint64_t start, uint64_
 		struct late_mapping below = p->late[i], above = below;
 		uint64_t from = below.mapping.start, to = from + below.mapping.size;
 
-		if (from >= end || to <= start || below.ts >= ts) {
+		if (from >= end || to <= start) {
 			p->late[kept++] = below;
 			continue;
 		}
@@ -60,30 +62,6 @@ static void forget(struct service *s, struct process *p, uint64_t start, uint64_
 	}
 	memmove(p->late + kept, p->late + count, (p->late_count - count) * sizeof(*p->late));
 	p->late_count -= count - kept;
-}
-
-/* The newest is what is there now; each CPU has a ring, so an older one may be read after it. */
-void late_expect(struct service *s, struct process *p, const struct perf_mapping *mapping,
-    int32_t task, uint64_t ts)
-{
-	uint64_t end = mapping->start + mapping->size;
-	size_t others;
-
-	forget(s, p, mapping->start, end, ts);
-	others = p->late_count;
-	add(s, p, (struct late_mapping){.mapping = *mapping, .ts = ts, .tid = task});
-	for (size_t i = 0; i < others; i++) {
-		struct late_mapping newer = p->late[i];
-
-		if (newer.ts > ts && newer.mapping.start < end)
-			forget(s, p, newer.mapping.start,
-			    newer.mapping.start + newer.mapping.size, newer.ts);
-	}
-}
-
-void late_forget(struct service *s, struct process *p, uint64_t start, uint64_t end)
-{
-	forget(s, p, start, end, UINT64_MAX);
 }
 
 /* libc puts a thread's own block at the upper end of its stack: it begins with where it is. */
@@ -173,13 +151,14 @@ static void cut_what_went(struct service *s, struct process *p, uint64_t start, 
 /*
  * Registers what is left of a mapping. malloc gives most of what it reserves for an arena back at
  * once, and before it was registered no event tells that; what is mapped there later has its own
- * report, and must not be taken for known.
+ * report, and must not be taken for known. False: to be tried again.
  */
-static void cover_what_is_left(struct service *s, struct process *p, const struct perf_mapping *m,
+static bool cover_what_is_left(struct service *s, struct process *p, const struct perf_mapping *m,
     const struct region_origin *origin)
 {
 	uint64_t at = m->start, end = m->start + m->size, to;
 	struct region_origin like = *origin;
+	bool covered = true;
 
 	like.shared = m->flags & MAP_SHARED;
 	while ((to = next_range(p, like.shared, &at, end))) {
@@ -189,12 +168,13 @@ static void cover_what_is_left(struct service *s, struct process *p, const struc
 			uint64_t stop = piece ? known ? piece->end : piece->start : to;
 
 			stop = stop < to ? stop : to;
-			region_cover(s, p, at, stop - at, &like);
+			covered &= region_cover(s, p, at, stop - at, &like);
 			if (!known)
 				cut_what_went(s, p, at, stop);
 			at = stop;
 		}
 	}
+	return covered;
 }
 
 /* True when all of it is in the books. */
@@ -216,6 +196,33 @@ static bool is_late(const struct process *p, uint64_t now)
 	return false;
 }
 
+/*
+ * Something else has been mapped in the range since, and has its own record: the older one must not
+ * be taken for what is there. mprotect makes a record, too, of a part that has its rights from now
+ * on.
+ */
+static bool is_replaced(const struct process *p, uint64_t start, uint64_t end, uint64_t ts)
+{
+	for (size_t i = 0; i < p->late_count; i++) {
+		uint64_t from = p->late[i].mapping.start, to = from + p->late[i].mapping.size;
+
+		if (p->late[i].ts > ts && from < end && to > start &&
+		    (from < start || to > end || to - from == end - start))
+			return true;
+	}
+	return false;
+}
+
+bool late_is_doubtful(
+    struct service *s, struct process *p, uint64_t start, uint64_t end, uint64_t ts)
+{
+	if (pending_event_is_due(p, p->doorbell_end - PAGE_BYTES))
+		return true;
+	if (s->perf)
+		perf_drain_sideband(s->perf);
+	return is_replaced(p, start, end, ts);
+}
+
 /* What is being moved is in the books again when its thread has told where to. */
 static bool is_moving(const struct process *p, const struct perf_mapping *m)
 {
@@ -232,31 +239,34 @@ void late_register(struct service *s, struct process *p, uint64_t now)
 {
 	size_t kept = 0;
 
-	if (!is_late(p, now) || pending_event_is_due(p, p->doorbell_end - PAGE_BYTES))
+	if (!is_late(p, now))
 		return;
-	if (s->perf) /* what has been mapped there since */
-		perf_drain_sideband(s->perf);
+	/* More may come meanwhile, at the end. */
 	for (size_t i = 0; i < p->late_count; i++) {
-		const struct late_mapping *late = &p->late[i];
-		const struct perf_mapping *m = &late->mapping;
+		struct late_mapping late = p->late[i];
+		const struct perf_mapping *m = &late.mapping;
 		struct region_origin origin = {.source = FL_SOURCE_LATE,
 		    .prot = (int)m->prot,
 		    .flags = -1,
 		    .ts = now,
+		    .mapped_ns = late.ts,
 		    .catch_up = true};
 
 		if (is_covered(p, m))
 			continue;
-		origin.tid = thread_tid(s, p->pid, late->tid);
-		if (late->ts + LATE_NS > now || request_is_mapping(p, origin.tid) || is_moving(p, m)) {
-			p->late[kept++] = *late;
+		origin.tid = thread_tid(s, p->pid, late.tid);
+		if (late.ts + LATE_NS > now || request_is_mapping(p, origin.tid) ||
+		    is_moving(p, m)) {
+			p->late[kept++] = late;
 			continue;
 		}
 		if (m->heap)
 			origin.source = FL_SOURCE_BRK;
 		else if (is_stack(s, p, m->start, m->size))
 			origin.source = FL_SOURCE_STACK;
-		cover_what_is_left(s, p, m, &origin);
+		if (late_is_doubtful(s, p, m->start, m->start + m->size, late.ts) ||
+		    !cover_what_is_left(s, p, m, &origin))
+			p->late[kept++] = late;
 	}
 	p->late_count = kept;
 }

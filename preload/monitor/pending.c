@@ -14,6 +14,19 @@
 
 #define PAGE_BYTES UINT64_C(4096)
 
+/* Whether any memory of its process is locked. */
+static bool has_locked_memory(int32_t task)
+{
+	char path[64], text[4096];
+	const char *locked;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", task);
+	if (capture_read_file(path, text, sizeof(text)) <= 0)
+		return false;
+	locked = strstr(text, "VmLck:");
+	return locked && strtoull(locked + sizeof("VmLck:") - 1, NULL, 10) > 0;
+}
+
 /*
  * A thread that moves locked memory, which grows, fills what it grows by before the event of the
  * move is sent. No page can be filled until that is read: it has to be the kernel who fills these.
@@ -30,8 +43,8 @@ static bool leave_to_move(struct service *s, struct process *p, uint64_t address
 	snprintf(path, sizeof(path), "/proc/%d/syscall", task);
 	if (!task || capture_read_file(path, text, sizeof(text)) <= 0 ||
 	    sscanf(text, "%ld %*x %" SCNx64 " %" SCNx64, &call, &old_size, &new_size) != 3 ||
-	    call != SYS_mremap || new_size <= old_size)
-		return false;
+	    call != SYS_mremap || new_size <= old_size || !has_locked_memory(task))
+		return false; /* a word of an earlier touch, said again after a signal, perhaps */
 	rest.size = (new_size - old_size + PAGE_BYTES - 1) & ~(PAGE_BYTES - 1);
 	uffd_unregister(p->memory_uffd, rest.start, rest.size);
 	late_expect(s, p, &rest, task, service_now());
@@ -41,24 +54,21 @@ static bool leave_to_move(struct service *s, struct process *p, uint64_t address
 void pending_add(
     struct service *s, struct process *p, uint64_t address, uint64_t flags, int32_t tid)
 {
+	struct pending_fault *grown;
+
 	for (size_t i = 0; i < p->pending_count; i++) /* a thread says it again after a signal */
 		if (p->pending[i].tid == tid && p->pending[i].address == address)
 			return;
 	if (address - p->doorbell >= p->doorbell_end - p->doorbell &&
 	    leave_to_move(s, p, address, tid))
 		return;
-	if (p->pending_count == p->pending_room) {
-		size_t room = p->pending_room ? p->pending_room * 2 : 16;
-		struct pending_fault *grown = realloc(p->pending, room * sizeof(*grown));
-
-		if (!grown) { /* the thread asks again */
-			uffd_wake(p->memory_uffd, address & ~(PAGE_BYTES - 1), PAGE_BYTES);
-			service_lost(s, LOST_EVENTS, 1, "no memory for a fault");
-			return;
-		}
-		p->pending = grown;
-		p->pending_room = room;
+	grown = process_room(p->pending, p->pending_count, &p->pending_room, sizeof(*grown));
+	if (!grown) { /* the thread asks again */
+		uffd_wake(p->memory_uffd, address & ~(PAGE_BYTES - 1), PAGE_BYTES);
+		service_lost(s, LOST_EVENTS, 1, "no memory for a fault");
+		return;
 	}
+	p->pending = grown;
 	p->pending[p->pending_count++] = (struct pending_fault){address, flags, tid};
 }
 

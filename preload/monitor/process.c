@@ -66,6 +66,19 @@ static struct process *process_add(struct service *s, int uffd)
 	return p;
 }
 
+void *process_room(void *array, size_t count, size_t *room, size_t size)
+{
+	size_t larger = *room ? *room * 2 : 16;
+	void *grown;
+
+	if (count < *room)
+		return array;
+	grown = realloc(array, larger * size);
+	if (grown)
+		*room = larger;
+	return grown;
+}
+
 struct process *process_create(struct service *s, int32_t pid, int uffd)
 {
 	struct process *p = process_add(s, uffd);
@@ -212,7 +225,7 @@ void process_reset(struct service *s, struct process *p, enum region_end_reason 
 	p->shared = NULL;
 	p->quiet = false;
 	process_close_uffds(p);
-	p->late_count = p->pending_count = p->parked_count = 0;
+	p->late_count = p->pending_count = p->parked_count = p->departed_count = 0;
 	p->last_task = 0;
 	p->leader_ended = p->without_memory = p->locks_future = false;
 }
@@ -444,6 +457,7 @@ void process_free_dead(struct service *s)
 		shared_area_release(p->shared);
 		free(p->late);
 		free(p->parked);
+		free(p->departed);
 		free(p->pending);
 		free(p);
 	}

@@ -179,7 +179,7 @@ bool region_protect_rest(struct process *p)
 	return true;
 }
 
-void region_add(struct service *s, struct process *p, uint64_t start, uint64_t size,
+bool region_add(struct service *s, struct process *p, uint64_t start, uint64_t size,
     const struct region_origin *origin)
 {
 	struct interval range = {.page_size = origin->page_size ? origin->page_size : PAGE_BYTES};
@@ -191,7 +191,7 @@ void region_add(struct service *s, struct process *p, uint64_t start, uint64_t s
 	start &= ~unit;
 	end = (end + unit) & ~unit;
 	if (end <= start || !is_traced(s, origin->source) || kernel_uses(s, origin->source))
-		return;
+		return true;
 	region_cut(s, p, start, end - start, REGION_END_REPLACE, origin->ts);
 	range.page_size =
 	    (uint32_t)register_range(s, p, start, end, origin, range.page_size, &error);
@@ -203,7 +203,13 @@ void region_add(struct service *s, struct process *p, uint64_t start, uint64_t s
 		if (error == -ENOMEM && !process_has_no_memory(p))
 			service_lost(s, LOST_EVENTS, 1,
 			    "the kernel has no room for a region: too many mappings");
-		return;
+		return true;
+	}
+	if (origin->mapped_ns && late_is_doubtful(s, p, start, end, origin->mapped_ns)) {
+		/* What was moved there is registered for its own sake. */
+		if (!pending_event_is_due(p, p->doorbell_end - PAGE_BYTES))
+			uffd_unregister(p->memory_uffd, start, end - start);
+		return false;
 	}
 	range.start = range.base = start;
 	range.end = end;
@@ -215,7 +221,7 @@ void region_add(struct service *s, struct process *p, uint64_t start, uint64_t s
 	if (!region) {
 		uffd_unregister(p->memory_uffd, start, end - start);
 		service_lost(s, LOST_EVENTS, 1, "no memory for a region");
-		return;
+		return true;
 	}
 	tell_region(s, p, region, origin);
 	s->has_native |= (region->detail & REGION_NATIVE) != 0;
@@ -224,6 +230,7 @@ void region_add(struct service *s, struct process *p, uint64_t start, uint64_t s
 	if (origin->catch_up && !(region->detail & REGION_HUGETLB))
 		remote_present(
 		    p, start, end, catch_up_page, &(struct catching_up){s, p, region, origin});
+	return true;
 }
 
 static void mark_inherited(struct interval *node)
@@ -241,19 +248,24 @@ static void forget_piece(struct process *p, const struct interval *piece)
 	interval_remove(&p->regions, piece->start);
 }
 
-void region_register_again(struct service *s, struct process *p, uint64_t start, uint64_t end)
+bool region_register_again(struct service *s, struct process *p, const struct interval *piece)
 {
-	struct interval *piece;
+	uint64_t ioctls,
+	    mode = mode_for(s, p, piece->detail & REGION_SHARED, piece->detail & REGION_HUGETLB);
 
-	while ((piece = interval_next(&p->regions, start)) && piece->start < end) {
-		uint64_t ioctls, mode = mode_for(s, p, piece->detail & REGION_SHARED,
-				     piece->detail & REGION_HUGETLB);
+	return (piece->detail & REGION_NATIVE) ||
+	       uffd_register(
+		   p->memory_uffd, piece->start, piece->end - piece->start, mode, &ioctls) == 0;
+}
 
-		start = piece->end;
-		if (piece->detail & REGION_NATIVE)
-			continue;
-		if (uffd_register(
-			p->memory_uffd, piece->start, piece->end - piece->start, mode, &ioctls) < 0)
+/* Forgets the pieces that the child does not have. */
+static void register_inherited(struct service *s, struct process *p)
+{
+	const struct interval *piece;
+
+	for (uint64_t at = 0; (piece = interval_next(&p->regions, at));) {
+		at = piece->end;
+		if (!region_register_again(s, p, piece))
 			forget_piece(p, piece);
 	}
 }
@@ -278,17 +290,18 @@ void region_inherit(struct service *s, struct process *p, const struct interval_
 	mark_inherited(p->regions.root);
 	drop_unforked(p);
 	if (!(p->features & UFFD_FEATURE_EVENT_FORK) || s->options.mode == FL_MODE_WRITE)
-		region_register_again(s, p, 0, UINT64_MAX);
+		register_inherited(s, p);
 	if (s->options.mode == FL_MODE_WRITE)
 		for (const struct interval *piece = interval_next(&p->regions, 0); piece;
 		     piece = interval_next(&p->regions, piece->end))
 			protect_all(s, p, piece);
 }
 
-void region_cover(struct service *s, struct process *p, uint64_t start, uint64_t size,
+bool region_cover(struct service *s, struct process *p, uint64_t start, uint64_t size,
     const struct region_origin *origin)
 {
 	uint64_t end = start + size;
+	bool covered = true;
 
 	while (start < end) {
 		const struct interval *next = interval_next(&p->regions, start);
@@ -302,15 +315,17 @@ void region_cover(struct service *s, struct process *p, uint64_t start, uint64_t
 				struct region_origin known = *origin;
 
 				known.catch_up = false;
+				known.mapped_ns = 0;
 				region_add(s, p, start, stop - start, &known);
 			}
 			start = stop;
 			continue;
 		}
-		region_add(
+		covered &= region_add(
 		    s, p, start, (next && next->start < end ? next->start : end) - start, origin);
 		start = next && next->start < end ? next->end : end;
 	}
+	return covered;
 }
 
 /* ---- what is mapped already ---- */

@@ -224,6 +224,45 @@ void region_move(struct service *s, struct process *p, uint64_t from, uint64_t t
 	put_back(s, p, &m.moved);
 }
 
+void region_departed(struct service *s, struct process *p, uint64_t start, uint64_t end)
+{
+	struct departed *grown;
+
+	if (!(p->features & UFFD_FEATURE_EVENT_UNMAP))
+		return;
+	grown = process_room(p->departed, p->departed_count, &p->departed_room, sizeof(*grown));
+	if (!grown) {
+		service_lost(s, LOST_EVENTS, 1, "no memory for a region that moves");
+		return;
+	}
+	p->departed = grown;
+	p->departed[p->departed_count++] = (struct departed){start, end};
+}
+
+/* A move that shrinks is told in two parts. */
+bool region_is_departed(struct process *p, uint64_t start, uint64_t end)
+{
+	for (size_t i = 0; i < p->departed_count; i++) {
+		struct departed *d = &p->departed[i];
+
+		if (start < d->start || end > d->end || (start > d->start && end < d->end))
+			continue;
+		if (start > d->start)
+			d->end = start;
+		else
+			d->start = end;
+		if (d->start == d->end)
+			*d = p->departed[--p->departed_count];
+		return true;
+	}
+	return false;
+}
+
+void region_none_departed(struct process *p)
+{
+	p->departed_count = 0;
+}
+
 struct parking {
 	struct service *service;
 	struct process *process;
@@ -234,19 +273,14 @@ static void park_piece(void *context, const struct interval *piece)
 {
 	struct parking *parking = context;
 	struct process *p = parking->process;
+	struct parked *grown =
+	    process_room(p->parked, p->parked_count, &p->parked_room, sizeof(*grown));
 
-	if (p->parked_count == p->parked_room) {
-		size_t room = p->parked_room ? p->parked_room * 2 : 16;
-		struct parked *grown = realloc(p->parked, room * sizeof(*grown));
-
-		if (!grown) {
-			service_lost(
-			    parking->service, LOST_EVENTS, 1, "no memory for a region that moves");
-			return;
-		}
-		p->parked = grown;
-		p->parked_room = room;
+	if (!grown) {
+		service_lost(parking->service, LOST_EVENTS, 1, "no memory for a region that moves");
+		return;
 	}
+	p->parked = grown;
 	p->parked[p->parked_count++] = (struct parked){*piece, parking->tid};
 }
 
@@ -317,7 +351,11 @@ void region_register_around(struct service *s, struct process *p, uint64_t start
 		start = piece->start;
 	while ((piece = interval_find(&p->regions, end)))
 		end = piece->end;
-	region_register_again(s, p, start, end);
+	/* What is not there has been moved or unmapped since, and a record of that is to come. */
+	while ((piece = interval_next(&p->regions, start)) && piece->start < end) {
+		region_register_again(s, p, piece);
+		start = piece->end;
+	}
 }
 
 void region_unpark(struct service *s, struct process *p, uint64_t from, uint64_t from_size,

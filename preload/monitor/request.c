@@ -188,13 +188,14 @@ static void do_alloc(struct service *s, struct process *p, const struct fl_slot 
 	origin.catch_up = true;
 	if (a[3] & FL_NOTE_BREAK)
 		break_to(s, p, a[4], &origin);
-	if (a[3] & FL_NOTE_CHUNK)
-		region_cover(s, p, a[5], a[6], &origin);
-	if (a[3] & FL_NOTE_ARENA) {
+	if (a[3] & FL_NOTE_ARENA)
 		origin.source = FL_SOURCE_ARENA;
+	if (a[3] & (FL_NOTE_CHUNK | FL_NOTE_ARENA)) {
 		region_cover(s, p, a[5], a[6], &origin);
-		request_know_arena(p, a[5]);
+		late_forget(s, p, a[5], a[5] + a[6]);
 	}
+	if (a[3] & FL_NOTE_ARENA)
+		request_know_arena(p, a[5]);
 }
 
 /* The bss of a module that is being loaded must be registered before its code runs. */
@@ -515,6 +516,16 @@ const struct fl_slot *request_moving(const struct process *p, uint64_t from)
 	return slot;
 }
 
+uint64_t request_moved_bytes(const struct fl_slot *moving)
+{
+	return whole_pages(moving->argument[3]);
+}
+
+bool request_keeps(const struct fl_slot *moving)
+{
+	return moving->argument[4] & MREMAP_DONTUNMAP_;
+}
+
 bool request_grows(struct service *s, struct process *p, uint64_t address, uint64_t ts)
 {
 	const struct fl_slot *slot = explain(p, is_growth, address, address + 1);
@@ -531,7 +542,7 @@ bool request_grows(struct service *s, struct process *p, uint64_t address, uint6
 void request_left_behind(
     struct service *s, struct process *p, const struct fl_slot *moving, uint64_t to, uint64_t ts)
 {
-	if (moving->argument[4] & MREMAP_DONTUNMAP_)
+	if (request_keeps(moving))
 		do_grow(
 		    s, p, moving, to, moving->argument[0], whole_pages(moving->argument[1]), ts);
 }

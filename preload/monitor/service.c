@@ -201,16 +201,20 @@ static void handle_event(
 		moving = request_moving(p, start);
 		pending_forget(p, start, start + m->arg.remap.len);
 		end = start + m->arg.remap.len;
-		if (moving && moving->argument[3] < end - start) /* the rest is unmapped */
-			end = start + moving->argument[3];
+		if (moving && request_moved_bytes(moving) < end - start) /* the rest is unmapped */
+			end = start + request_moved_bytes(moving);
 		region_move(
 		    s, p, start, m->arg.remap.to, end - start, moving ? moving->tid : 0, ts);
+		if (!moving || !request_keeps(moving))
+			region_departed(s, p, start, end);
 		if (moving)
 			request_left_behind(s, p, moving, m->arg.remap.to, ts);
 		break;
 	case UFFD_EVENT_UNMAP:
 		start = m->arg.remove.start;
 		end = m->arg.remove.end;
+		if (region_is_departed(p, start, end))
+			break;
 		pending_forget(p, start, end);
 		region_unmapped(s, p, start, end - start,
 		    request_is_replacing(p, start, end) ? REGION_END_REPLACE : REGION_END_UNMAP,
@@ -380,6 +384,8 @@ static void tick(struct service *s, uint64_t now)
 		if (p->shared)
 			request_drain_cells(s, p->shared);
 		ring_drain(s, p);
+		if (p->departed_count && !pending_event_is_due(p, p->doorbell_end - PAGE_BYTES))
+			region_none_departed(p); /* that memory has stayed, too: mremap(2) */
 		late_register(s, p, now);
 	}
 	capture_let_go(s);

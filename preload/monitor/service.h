@@ -46,6 +46,11 @@ struct late_mapping {
 	int32_t tid; /* as perf calls it */
 };
 
+/* From where memory was moved, for which EVENT_UNMAP comes after EVENT_REMAP. */
+struct departed {
+	uint64_t start, end;
+};
+
 /* Faults that were read but could not be served yet (EAGAIN: an event comes first). */
 struct pending_fault {
 	uint64_t address, flags;
@@ -104,6 +109,8 @@ struct process {
 	size_t late_count, late_room;
 	struct parked *parked;
 	size_t parked_count, parked_room;
+	struct departed *departed;
+	size_t departed_count, departed_room;
 	struct pending_fault *pending;
 	size_t pending_count, pending_room;
 	struct stranger strangers[STRANGERS_MAX]; /* that touched its memory last */
@@ -207,6 +214,13 @@ static inline int32_t process_memory(const struct process *p)
 {
 	return p->leader_ended && p->last_task ? p->last_task : p->pid;
 }
+
+/*
+ * An array of a process's, of *room things of `size` bytes, with room for one more than `count`: it
+ * has moved, perhaps, and *room is larger. NULL when there is no memory, and nothing has changed.
+ */
+void *process_room(void *array, size_t count, size_t *room, size_t size)
+    __attribute__((warn_unused_result));
 
 /* A new process with its userfaultfd (owned from now on). NULL when there is no memory. */
 struct process *process_create(struct service *s, int32_t pid, int uffd);
@@ -344,6 +358,7 @@ struct region_origin {
 	int32_t tid;	 /* 0: unknown */
 	int prot, flags; /* -1: unknown */
 	uint64_t stack, ts;
+	uint64_t mapped_ns; /* of what no hook has reported: when, by perf's record; 0 */
 	bool catch_up;	    /* pages that are there already are faults that the kernel served */
 	bool populated;	    /* ... by the mapping itself, so that perf has no samples of them */
 	bool shared;	    /* when the caller knows; see region_look_up */
@@ -351,12 +366,12 @@ struct region_origin {
 };
 
 /* Registers [start, start + size) and writes its region line; silently none where the kernel
-   cannot (files, another userfaultfd's memory). */
-void region_add(struct service *s, struct process *p, uint64_t start, uint64_t size,
+   cannot (files, another userfaultfd's memory). False: late_is_doubtful, and not done. */
+bool region_add(struct service *s, struct process *p, uint64_t start, uint64_t size,
     const struct region_origin *origin);
 
 /* The same for those parts of the range that are in no region yet. */
-void region_cover(struct service *s, struct process *p, uint64_t start, uint64_t size,
+bool region_cover(struct service *s, struct process *p, uint64_t start, uint64_t size,
     const struct region_origin *origin);
 
 /*
@@ -365,8 +380,8 @@ void region_cover(struct service *s, struct process *p, uint64_t start, uint64_t
  */
 bool region_protect_rest(struct process *p);
 
-/* Registers the pieces of [start, end) anew, and forgets those that the process does not have. */
-void region_register_again(struct service *s, struct process *p, uint64_t start, uint64_t end);
+/* Registers a piece anew. False: the process does not have that memory. */
+bool region_register_again(struct service *s, struct process *p, const struct interval *piece);
 
 /* --mode=write: what is there in the range is protected, now or when an event was read. */
 void region_protect(struct service *s, struct process *p, uint64_t start, uint64_t end);
@@ -426,6 +441,15 @@ void region_set_forks(
 /* EVENT_REMAP. `tid`: who has moved it, or 0. */
 void region_move(struct service *s, struct process *p, uint64_t from, uint64_t to, uint64_t size,
     int32_t tid, uint64_t ts);
+/*
+ * After EVENT_REMAP the kernel tells the place that the memory has left as EVENT_UNMAP, when the
+ * thread that has moved it goes on (mremap_userfaultfd_complete and then userfaultfd_unmap_complete
+ * in mm/mremap.c): by then another may have moved something there. region_is_departed takes such an
+ * event for what it is, once; region_none_departed may be called when no event is due.
+ */
+void region_departed(struct service *s, struct process *p, uint64_t start, uint64_t end);
+bool region_is_departed(struct process *p, uint64_t start, uint64_t end);
+void region_none_departed(struct process *p);
 /* A piece of region `id` is in the books no more. False when it was the last. */
 bool region_drop_piece(struct process *p, uint64_t id);
 
@@ -440,6 +464,14 @@ void late_expect(struct service *s, struct process *p, const struct perf_mapping
 
 /* What is mapped there now a hook has reported; what was there before is gone. */
 void late_forget(struct service *s, struct process *p, uint64_t start, uint64_t end);
+
+/*
+ * Whether what lies in the range may not be what was mapped at `ts`: an event is due, and what it
+ * tells of may have been moved there; or a newer record is of it. To be asked before it is
+ * registered and again after: what comes there later is told later.
+ */
+bool late_is_doubtful(
+    struct service *s, struct process *p, uint64_t start, uint64_t end, uint64_t ts);
 
 /* Registers those that no hook has reported. */
 void late_register(struct service *s, struct process *p, uint64_t now);
@@ -529,6 +561,9 @@ bool request_is_mapping(const struct process *p, int32_t tid);
 
 /* The mremap that moves what begins at `from`; NULL: nobody has said anything. */
 const struct fl_slot *request_moving(const struct process *p, uint64_t from);
+/* How much of it arrives, in bytes; whether the place it leaves stays mapped, and empty. */
+uint64_t request_moved_bytes(const struct fl_slot *moving);
+bool request_keeps(const struct fl_slot *moving);
 
 /*
  * A touch of memory by which a mapping grows just now, of which the shim has said so: it becomes a

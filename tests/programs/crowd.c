@@ -2,7 +2,8 @@
 /*
  * crowd: what threads can do to each other and to themselves while they touch fresh memory: being
  * many, being cancelled, ending with destructors, changing their user, sharing mutexes, running on
- * stacks of their own or very small ones, going on without the main thread.
+ * stacks of their own or very small ones, moving what they have to where others just were, going on
+ * without the main thread.
  *
  *   crowd WHAT TRUTH [COUNT]
  */
@@ -13,6 +14,7 @@
 #include <limits.h>
 #include <linux/futex.h>
 #include <linux/membarrier.h>
+#include <malloc.h>
 #include <sched.h>
 #include <semaphore.h>
 #include <signal.h>
@@ -209,6 +211,53 @@ static int destructors(void)
 			pthread_join(threads[j], NULL);
 	}
 	printf("%zu destructors, %zu right\n", destroyed, right_ones);
+	return 0;
+}
+
+/* ---- realloc, which moves a chunk to where another thread's has just been ---- */
+
+#define STEPS	    5
+#define FIRST_PAGES 33 /* more than M_MMAP_THRESHOLD: a mapping of its own */
+
+static NOINLINE void *growing(void *number)
+{
+	size_t right = 0;
+
+	truth_thread("growing");
+	truth_region("malloc-mmap|mremap|mmap", NULL, 0);
+	for (size_t turn = 0; turn < count; turn++) {
+		char value = (char)(((size_t)number + turn) % 100 + 1), *p = NULL;
+		size_t pages = FIRST_PAGES;
+
+		/* Each time the end is fresh: the chunk's header lies in the first page. */
+		for (size_t i = 0; i < STEPS; i++, pages *= 2) {
+			p = realloc(p, pages * PAGE - 16);
+			if (!p)
+				truth_fail("realloc");
+			notes_write(p - 16 + (pages - PAGES) * PAGE, PAGES, value);
+		}
+		while ((pages /= 2) >= FIRST_PAGES)
+			right += notes_right(p - 16 + (pages - PAGES) * PAGE, PAGES, value);
+		free(p);
+	}
+	return (void *)right;
+}
+
+static int moved(void)
+{
+	pthread_t threads[4];
+	size_t right = 0;
+
+	mallopt(M_MMAP_THRESHOLD, 128 << 10);
+	for (size_t i = 0; i < 4; i++)
+		start(&threads[i], NULL, growing, (void *)i);
+	for (size_t i = 0; i < 4; i++) {
+		void *result;
+
+		pthread_join(threads[i], &result);
+		right += (size_t)result;
+	}
+	printf("%zu of %zu pages were right\n", right, 4 * count * STEPS * PAGES);
 	return 0;
 }
 
@@ -448,6 +497,7 @@ static const struct {
     {"many", many},
     {"cancelled", cancelled},
     {"destructors", destructors},
+    {"moved", moved},
     {"user", change_user},
     {"futexes", futexes},
     {"names", names},
