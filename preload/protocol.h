@@ -55,7 +55,7 @@
 
 #include <stdint.h>
 
-#define FL_PROTOCOL_VERSION 11u
+#define FL_PROTOCOL_VERSION 12u
 #define FL_SLOTS	    64u
 #define FL_CELLS	    2048u
 #define FL_ARENAS	    512u
@@ -99,7 +99,7 @@ enum fl_op {
 	FL_OP_REMOVE,  /* address, size, 1: the kernel takes the pages when it wants; rung where no
 			  event tells */
 	FL_OP_FORKS,   /* address, size, 0: children do not get this memory; 1: they do */
-	FL_OP_LIFT,    /* address, size: the kernel does not move it while it is registered */
+	FL_OP_LIFT,    /* address, size: to be unregistered, for it is about to be moved */
 	FL_OP_ALLOC,   /* address, size, enum fl_function, FL_NOTE_ bits, break, chunk address,
 			  chunk size */
 	FL_OP_BREAK,   /* address of the new break */
@@ -190,7 +190,6 @@ enum fl_record_kind {
 	FL_RECORD_FAULT,
 	FL_RECORD_UNMAP,   /* address, bytes: the program unmaps it now */
 	FL_RECORD_REPLACE, /* address, bytes: something else is mapped there now */
-	FL_RECORD_MOVES,   /* address, bytes: FL_OP_REMAP of the same thread will say where */
 	FL_RECORD_REMOVE,  /* address, bytes: its pages go, the mapping stays */
 	FL_RECORD_FREE,	   /* address, bytes: the same, but the kernel takes them when it wants */
 	FL_RECORD_FREED,   /* what a cell tells otherwise, in order with the faults */

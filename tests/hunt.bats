@@ -53,7 +53,7 @@ tormented() {
 
 # bats test_tags=stress
 @test "hunt: the monitor is slow: threads" {
-	tormented slow threads '^(many|cancelled|destructors|chunks|threads whose|the main|the smallest|guard)'
+	tormented slow threads '^(many|cancelled|destructors|memory|threads whose|the main|the smallest|guard)'
 }
 
 # bats test_tags=stress

@@ -31,7 +31,7 @@ setup() {
 }
 
 # The kernel tells what a move has left when its thread goes on, and another may have moved there.
-@test "chunks that grow to where other threads' have just been" {
+@test "memory that grows to where other threads' have just been" {
 	in_each_way crowd moved 100
 	grep -q '8000 of 8000 pages were right' untraced.out
 }

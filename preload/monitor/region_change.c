@@ -284,11 +284,6 @@ static void park_piece(void *context, const struct interval *piece)
 	p->parked[p->parked_count++] = (struct parked){*piece, parking->tid};
 }
 
-void region_park(struct service *s, struct process *p, uint64_t start, uint64_t size, int32_t tid)
-{
-	cut(s, p, start, start + size, park_piece, &(struct parking){s, p, tid});
-}
-
 static void lift_page(void *context, uint64_t page, enum remote_page kind)
 {
 	struct parking *parking = context;
@@ -306,7 +301,7 @@ void region_lift(struct service *s, struct process *p, uint64_t start, uint64_t 
 	if (s->options.mode == FL_MODE_WRITE)
 		remote_present(p, start, start + size, lift_page, &parking);
 	uffd_unregister(p->memory_uffd, start, size);
-	region_park(s, p, start, size, tid);
+	cut(s, p, start, start + size, park_piece, &parking);
 }
 
 static void protect_lifted(

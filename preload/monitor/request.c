@@ -294,7 +294,6 @@ static int64_t do_forked(
 	return p->number;
 }
 
-/* The kernel moves several mappings at once only when none is registered. */
 static void do_lift(struct service *s, struct process *p, const struct fl_slot *slot)
 {
 	region_lift(s, p, slot->argument[0], whole_pages(slot->argument[1]), slot->tid);

@@ -67,9 +67,6 @@ static void take(struct service *s, struct process *p, struct fl_record *record,
 	case FL_RECORD_REPLACE:
 		region_cut(s, p, record->address, record->bytes, REGION_END_REPLACE, record->ts);
 		break;
-	case FL_RECORD_MOVES:
-		region_park(s, p, record->address, record->bytes, record->tid);
-		break;
 	case FL_RECORD_REMOVE:
 	case FL_RECORD_FREE:
 		process_tell_remove(s, p, record->tid, record->address, record->bytes,

@@ -413,13 +413,10 @@ void region_look_up(
 /* ---- region_change.c ---- */
 
 /*
- * Memory that thread `tid` is about to move, of which no event will tell (--mode=sigbus, or
- * region_lift), is taken out of the books, for others may be given its place before the thread can
- * tell; and then it comes back at its new place, where the kernel has forgotten the registration.
+ * Memory that thread `tid` is about to move is unregistered and taken out of the books, for others
+ * may be given its place before the thread can tell where it is now: region_unpark puts it there.
  * What is over `to_size` has ended.
  */
-void region_park(struct service *s, struct process *p, uint64_t start, uint64_t size, int32_t tid);
-/* The same, and it is not registered any more. */
 void region_lift(struct service *s, struct process *p, uint64_t start, uint64_t size, int32_t tid);
 /*
  * What is moved beside other memory may become one mapping with it, and then all of that is

@@ -295,7 +295,7 @@ static void *reallocate(void *old, size_t size, enum fl_function function)
 	if (shim_tells_itself())
 		before = chunk_mapping(old);
 	if (before.size)
-		shim_memory_goes(FL_RECORD_MOVES, before.start, before.size);
+		shim_request(FL_OP_LIFT, (uint64_t[8]){before.start, before.size});
 	pointer = real.realloc(old, size);
 	if (before.size) /* one that could not be resized stays */
 		chunk_moved(before, !pointer && size ? old : pointer);

@@ -167,21 +167,13 @@ EXPORT int madvise(void *start, size_t size, int advice)
 	return SHIM_INSIDE(real.madvise(start, size, advice));
 }
 
-/*
- * Linux moves several mappings at once, but not while they are registered; and what we have
- * registered may have become several. `argument`: of FL_OP_REMAP.
- */
+/* After FL_OP_LIFT. `argument`: of FL_OP_REMAP. */
 static void *move_lifted(uint64_t argument[8], void *fixed)
 {
-	struct fl_slot *moving;
+	struct fl_slot *moving = shim_announce(FL_OP_REMAP, argument);
 	void *start;
 	int saved;
 
-	if (shim_request(FL_OP_LIFT, argument) < 0) {
-		errno = EFAULT;
-		return MAP_FAILED;
-	}
-	moving = shim_announce(FL_OP_REMAP, argument);
 	start = SHIM_INSIDE(
 	    real.mremap((void *)argument[0], argument[1], argument[3], (int)argument[4], fixed));
 	saved = errno;
@@ -197,18 +189,22 @@ static void *move(void *old, size_t old_size, size_t new_size, int flags, void *
 {
 	uint64_t argument[8] = {(uint64_t)old, old_size, flags & MREMAP_FIXED ? (uint64_t)fixed : 0,
 	    new_size, (uint64_t)flags};
-	struct fl_slot *moving = shim_announce(FL_OP_REMAP, argument);
-	struct shim_going going;
+	struct fl_slot *moving;
 	void *start;
 	int saved;
 
-	shim_goes_begin(&going, FL_RECORD_MOVES, (uint64_t)old, old_size);
+	/* Where no event tells of a move, the kernel unregisters what arrives, and with it what it
+	   becomes one mapping with: another thread's, perhaps (mremap_userfaultfd_prep). */
+	if (shim_tells_itself() && shim_request(FL_OP_LIFT, argument) == 0)
+		return move_lifted(argument, fixed);
+	moving = shim_announce(FL_OP_REMAP, argument);
 	start = SHIM_INSIDE(real.mremap(old, old_size, new_size, flags, fixed));
 	saved = errno;
-	shim_goes_end(&going, start != MAP_FAILED);
 	if (start == MAP_FAILED) {
 		shim_withdraw(moving);
-		if (saved == EFAULT)
+		/* Linux moves several mappings at once, but not while they are registered; and what
+		   we have registered may have become several. */
+		if (saved == EFAULT && shim_request(FL_OP_LIFT, argument) == 0)
 			return move_lifted(argument, fixed);
 	} else {
 		argument[2] = (uint64_t)start;

@@ -214,13 +214,29 @@ static int destructors(void)
 	return 0;
 }
 
-/* ---- realloc, which moves a chunk to where another thread's has just been ---- */
+/* ---- memory that grows moves to where another thread's has just been ---- */
 
 #define STEPS	    5
 #define FIRST_PAGES 33 /* more than M_MMAP_THRESHOLD: a mapping of its own */
+#define HEADER	    16 /* of a chunk */
+
+/* The mapping of so many pages, or of half as many, where it is now. */
+static char *grown(char *start, size_t pages, bool chunk)
+{
+	char *p;
+
+	if (chunk) {
+		p = realloc(start ? start + HEADER : NULL, pages * PAGE - HEADER);
+		return p ? p - HEADER : MAP_FAILED;
+	}
+	return start ? mremap(start, pages / 2 * PAGE, pages * PAGE, MREMAP_MAYMOVE)
+		     : mmap(NULL, pages * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+			   -1, 0);
+}
 
 static NOINLINE void *growing(void *number)
 {
+	bool chunk = (size_t)number % 2;
 	size_t right = 0;
 
 	truth_thread("growing");
@@ -229,16 +245,19 @@ static NOINLINE void *growing(void *number)
 		char value = (char)(((size_t)number + turn) % 100 + 1), *p = NULL;
 		size_t pages = FIRST_PAGES;
 
-		/* Each time the end is fresh: the chunk's header lies in the first page. */
+		/* Each time the end is fresh: a chunk's header lies in the first page. */
 		for (size_t i = 0; i < STEPS; i++, pages *= 2) {
-			p = realloc(p, pages * PAGE - 16);
-			if (!p)
-				truth_fail("realloc");
-			notes_write(p - 16 + (pages - PAGES) * PAGE, PAGES, value);
+			p = grown(p, pages, chunk);
+			if (p == MAP_FAILED)
+				truth_fail("grow");
+			notes_write(p + (pages - PAGES) * PAGE, PAGES, value);
 		}
 		while ((pages /= 2) >= FIRST_PAGES)
-			right += notes_right(p - 16 + (pages - PAGES) * PAGE, PAGES, value);
-		free(p);
+			right += notes_right(p + (pages - PAGES) * PAGE, PAGES, value);
+		if (chunk)
+			free(p + HEADER);
+		else
+			munmap(p, FIRST_PAGES * PAGE << (STEPS - 1));
 	}
 	return (void *)right;
 }
