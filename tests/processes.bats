@@ -66,6 +66,19 @@ processes() {
 	(($(wc -l <children) == 2))
 }
 
+@test "allocations are told of who makes them, whose block it may be that libc looks at" {
+	local mode
+	for mode in missing sigbus; do
+		run_faultline record --quiet --mode=$mode -o trace.jsonl -- "$PROGRAMS/borrowers"
+		assert_complete trace.jsonl
+		sort stdout >made
+		trace_lines trace.jsonl alloc 'select(.size >= 100000 and .size % 4096 == 1696 and .func == "malloc") |
+			"\(.size) \(.tid)"' | sort >told
+		diff made told
+		(($(wc -l <made) == 11))
+	done
+}
+
 @test "posix_spawn with each attribute, system, popen" {
 	in_each_way spawns posix_spawn
 	same_as_untraced "$PROGRAMS/probe" spawn

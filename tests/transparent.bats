@@ -211,7 +211,7 @@ no_process_holds() {
 			malloc_usable_size memalign mlock mlock2 mlockall mmap mmap64 mremap munlockall munmap \
 			posix_memalign pvalloc realloc reallocarray sbrk shmat shmdt valloc
 		printf '%s\n' clone epoll_pwait makecontext ppoll pselect pthread_create \
-			pthread_sigmask sigaction sigaltstack signal sigprocmask sigsuspend
+			pthread_sigmask sigaction sigaltstack signal sigprocmask sigsuspend vfork
 		printf '%s\n' __fread_chk __fread_unlocked_chk __getcwd_chk __poll_chk \
 			__pread64_chk __pread_chk __read_chk __readlink_chk __readlinkat_chk \
 			__recv_chk __recvfrom_chk accept accept4 bind clock_nanosleep connect \

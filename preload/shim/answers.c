@@ -223,6 +223,9 @@ __attribute__((used)) static void *arguments(long number, long a, long b, long c
 		shim_become_quiet();
 	if (number == SYS_futex)
 		futex_words(a, b, e);
+	if (number == SYS_clone || number == SYS_clone3 || number == SYS_fork ||
+	    number == SYS_vfork)
+		shim_thread_id_shared();
 	for (size_t i = names_memory(number);
 	     i < sizeof(all) / sizeof(all[0]) && shim_is_user_mode(); i++)
 		if (all[i] > NO_POINTER)

@@ -32,7 +32,6 @@
 #define SLOT_WAIT_NS	      100000000000
 #define END_NAPS	      400
 #define QUIET_TURN_NS	      50
-#define LIBC_TID_OFFSET	      0x2d0
 #define MADV_DONTNEED_LOCKED_ 24 /* Linux 5.18 */
 
 struct shim_channel shim_channel;
@@ -79,24 +78,6 @@ static int doorbell_ring(struct fl_slot *slot)
 			return 0;
 	}
 	return -ENOTCONN;
-}
-
-/*
- * glibc keeps a thread's ID in its own block, at a place that has not changed since 2.4: see
- * struct pthread. Only where that was found to be so.
- */
-static bool knows_tid;
-
-static int32_t libc_tid(void)
-{
-	return *(const int32_t *)((const char *)__builtin_thread_pointer() + LIBC_TID_OFFSET);
-}
-
-int32_t shim_thread_id(void)
-{
-	if (!shim_is_quiet())
-		return (int32_t)SYS1(SYS_gettid, 0);
-	return knows_tid ? libc_tid() : 0;
 }
 
 uint64_t shim_time(void)
@@ -437,6 +418,7 @@ void shim_attach(void)
 		__ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
 		return;
 	if (!shim_is_quiet()) {
+		shim_thread_id_begin();
 		state->pid = (int32_t)SYS1(SYS_getpid, 0);
 		/* libc learns the break when it first moves it; the kernel always knows. */
 		state->program_break = (uint64_t)SYS1(SYS_brk, 0);
@@ -463,7 +445,6 @@ void shim_become_quiet(void)
 
 	if (shim_is_quiet() || !shim_attached())
 		return;
-	knows_tid = libc_tid() == (int32_t)SYS1(SYS_gettid, 0);
 	result = shim_request(FL_OP_QUIET, NULL);
 	/* From now on the monitor fills, and when it dies the kernel gives the memory back. */
 	release_memory_uffd();

@@ -390,6 +390,7 @@ __attribute__((used)) static void clone_stack(int (*function)(void *), const cha
 	int saved = errno;
 
 	(void)function;
+	shim_thread_id_shared();
 	if (real_ready() && end && shim_is_user_mode())
 		shim_request(FL_OP_STACK, (uint64_t[8]){(uint64_t)end - 1, 0});
 	errno = saved;

@@ -56,6 +56,7 @@ struct statx;
 	X(int, brk, (void *))                                                                      \
 	X(void *, sbrk, (intptr_t))                                                                \
 	X(pid_t, fork, (void))                                                                     \
+	X(pid_t, vfork, (void))                                                                    \
 	X(int, dlclose, (void *))                                                                  \
 	X(int, ioctl, (int, unsigned long, ...))                                                   \
 	/* where a stack may lie, and which signals are blocked: handler.c */                      \

@@ -163,8 +163,16 @@ uint32_t shim_stack_copy(uint8_t *to, uint64_t sp, const struct shim_extent *ext
 
 /* ---- channel.c, for others of its kind ---- */
 
+/* ---- thread_id.c ---- */
+
 /* The calling thread as the program sees it; 0 when quiet and unknown. */
 int32_t shim_thread_id(void);
+
+/* In a new process: finds out whether libc knows it. */
+void shim_thread_id_begin(void);
+
+/* From now on something may run with another thread's block that is not that thread. */
+void shim_thread_id_shared(void);
 
 /* CLOCK_MONOTONIC in nanoseconds; 0 when quiet: when the monitor takes what carries it. */
 uint64_t shim_time(void);
