@@ -445,6 +445,7 @@ void shim_become_quiet(void)
 
 	if (shim_is_quiet() || !shim_attached())
 		return;
+	shim_thread_id_begin(); /* nobody can be asked then; a child of vfork is not known */
 	result = shim_request(FL_OP_QUIET, NULL);
 	/* From now on the monitor fills, and when it dies the kernel gives the memory back. */
 	release_memory_uffd();

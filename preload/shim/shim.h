@@ -161,8 +161,6 @@ struct shim_extent shim_stack_extent(uint64_t sp, uint32_t most);
 /* Copies it without touching what was never touched: how many bytes from `sp` on. */
 uint32_t shim_stack_copy(uint8_t *to, uint64_t sp, const struct shim_extent *extent);
 
-/* ---- channel.c, for others of its kind ---- */
-
 /* ---- thread_id.c ---- */
 
 /* The calling thread as the program sees it; 0 when quiet and unknown. */
@@ -173,6 +171,8 @@ void shim_thread_id_begin(void);
 
 /* From now on something may run with another thread's block that is not that thread. */
 void shim_thread_id_shared(void);
+
+/* ---- channel.c, for others of its kind ---- */
 
 /* CLOCK_MONOTONIC in nanoseconds; 0 when quiet: when the monitor takes what carries it. */
 uint64_t shim_time(void);
