@@ -267,7 +267,7 @@ static json_t *line_module(const struct event_module *event)
 	return finished(object);
 }
 
-static json_t *frame_value(const struct event_stack *stack, const struct event_frame *frame,
+json_t *line_frame(const struct event_stack *stack, const struct event_frame *frame,
     const struct line_names *names)
 {
 	struct object object = object_of_type(NULL);
@@ -279,25 +279,11 @@ static json_t *frame_value(const struct event_stack *stack, const struct event_f
 		set_integer(&object, "module", frame->module);
 		set_address(&object, "offset", frame->offset);
 	}
-	symbol = names ? names->name(names->context, stack, frame, &symbol_offset) : NULL;
+	symbol = names->name(names->context, stack, frame, &symbol_offset);
 	if (symbol) {
 		set_string(&object, "symbol", symbol);
 		set_integer(&object, "symbol_offset", symbol_offset);
 	}
-	return finished(object);
-}
-
-static json_t *line_stack(const struct event_stack *event, const struct line_names *names)
-{
-	struct object object = object_of_type("stack");
-	json_t *frames = json_array();
-
-	set_integer(&object, "id", event->id);
-	for (uint32_t i = 0; i < event->count; i++)
-		append(&object, frames, frame_value(event, &event->frames[i], names));
-	set(&object, "frames", frames);
-	if (event->truncated)
-		set(&object, "truncated", json_true());
 	return finished(object);
 }
 
@@ -379,7 +365,7 @@ json_t *line_lost(uint64_t ts, enum lost_what what, uint64_t count, const char *
 	return lost_value(ts, what, count, why, strlen(why));
 }
 
-json_t *line_of_event(const struct event *event, const struct line_names *names)
+json_t *line_of_event(const struct event *event)
 {
 	const struct event_lost *lost;
 
@@ -390,8 +376,6 @@ json_t *line_of_event(const struct event *event, const struct line_names *names)
 		return line_thread((const struct event_thread *)event);
 	case EVENT_MODULE:
 		return line_module((const struct event_module *)event);
-	case EVENT_STACK:
-		return line_stack((const struct event_stack *)event, names);
 	case EVENT_REGION:
 		return line_region((const struct event_region *)event);
 	case EVENT_REGION_END:

@@ -44,11 +44,27 @@ struct line_names {
  */
 size_t line_often(char *buffer, const struct event *event);
 
+/* A frame of a stack as a new reference; NULL when there is no memory. */
+json_t *line_frame(const struct event_stack *stack, const struct event_frame *frame,
+    const struct line_names *names);
+
+/* What makes the lines of stacks. Keeps the texts of frames that it has met, at most 4 MiB. */
+struct line_stacks;
+
+struct line_stacks *line_stacks_create(const struct line_names *names); /* NULL: no memory */
+void line_stacks_destroy(struct line_stacks *stacks);			/* accepts NULL */
+
+/*
+ * The line of a stack, newline included and without a NUL; valid until the next call. NULL when
+ * there is no memory.
+ */
+const char *line_stack(struct line_stacks *stacks, const struct event_stack *event, size_t *size);
+
 /*
  * The line of any other event as a new reference. NULL when there is no memory, or for a type
- * that has no line here. `names` is asked for the frames of stacks and may be NULL.
+ * that has no line here.
  */
-json_t *line_of_event(const struct event *event, const struct line_names *names);
+json_t *line_of_event(const struct event *event);
 
 /* The first line and the last. `ts` is now. New references, or NULL when there is no memory. */
 json_t *line_session(const struct writer_session *session, uint64_t ts);

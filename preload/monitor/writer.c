@@ -45,6 +45,7 @@ struct writer {
 	struct queue *queue;
 	struct output *output;
 	struct names *names;
+	struct line_stacks *stacks;
 	char *path;
 	pthread_t thread;
 	bool started, finished;
@@ -77,6 +78,12 @@ static uint64_t now_ns(void)
 	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
+static const char *frame_name(void *context, const struct event_stack *stack,
+    const struct event_frame *frame, uint64_t *symbol_offset)
+{
+	return names_of_frame(context, stack, frame, symbol_offset);
+}
+
 int writer_create(struct writer **writer, const char *path, char *error, size_t error_size)
 {
 	struct writer *made = calloc(1, sizeof(*made));
@@ -86,7 +93,9 @@ int writer_create(struct writer **writer, const char *path, char *error, size_t 
 		goto out;
 	made->path = strdup(path);
 	made->names = names_create();
-	if (!made->path || !made->names || queue_create(&made->queue, QUEUE_BYTES))
+	made->stacks =
+	    line_stacks_create(&(struct line_names){.name = frame_name, .context = made->names});
+	if (!made->path || !made->names || !made->stacks || queue_create(&made->queue, QUEUE_BYTES))
 		goto out;
 	result = output_open(&made->output, path, error, error_size);
 	if (result)
@@ -298,16 +307,23 @@ static void take_process(struct writer *writer, const struct event_process *proc
 	}
 }
 
-static const char *frame_name(void *context, const struct event_stack *stack,
-    const struct event_frame *frame, uint64_t *symbol_offset)
+static void take_stack(struct writer *writer, const struct event_stack *event)
 {
-	return names_of_frame(context, stack, frame, symbol_offset);
+	size_t size = 0;
+	const char *line = line_stack(writer->stacks, event, &size);
+	char *at = line ? room(writer, size) : NULL;
+
+	if (!at) {
+		writer->unwritten++;
+		return;
+	}
+	memcpy(at, line, size);
+	added(writer, size);
+	writer->waiting.stacks++;
 }
 
 static void take_event(struct writer *writer, const struct event *event)
 {
-	const struct line_names names = {.name = frame_name, .context = writer->names};
-
 	switch (event->type) {
 	case EVENT_MODULE_END:
 		names_remove_module(writer->names, ((const struct event_module *)event)->id);
@@ -332,10 +348,10 @@ static void take_event(struct writer *writer, const struct event *event)
 		take_often(writer, event);
 		return;
 	}
-	if (add_json(writer, line_of_event(event, &names)))
-		return;
-	writer->waiting.regions += event->type == EVENT_REGION;
-	writer->waiting.stacks += event->type == EVENT_STACK;
+	if (event->type == EVENT_STACK)
+		take_stack(writer, (const struct event_stack *)event);
+	else if (!add_json(writer, line_of_event(event)))
+		writer->waiting.regions += event->type == EVENT_REGION;
 }
 
 static void drain(struct writer *writer)
@@ -501,6 +517,7 @@ void writer_destroy(struct writer *writer)
 		writer_finish(writer, NULL, &totals);
 	output_destroy(writer->output);
 	queue_destroy(writer->queue);
+	line_stacks_destroy(writer->stacks);
 	names_destroy(writer->names);
 	free(writer->text);
 	free(writer->path);

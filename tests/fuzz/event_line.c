@@ -12,7 +12,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void check(const struct event *event)
 {
-	json_t *json = line_of_event(event, NULL), *parsed;
+	json_t *json = line_of_event(event), *parsed;
 	char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
 
 	parsed = text ? json_loads(text, JSON_REJECT_DUPLICATES, NULL) : NULL;

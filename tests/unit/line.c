@@ -37,7 +37,7 @@ static void check_json(json_t *json, const char *expected)
 
 static void check_line(const char *expected)
 {
-	check_json(line_of_event(&space.head, NULL), expected);
+	check_json(line_of_event(&space.head), expected);
 }
 
 /* exe and words into the event's text. */
@@ -163,7 +163,7 @@ static void every_pair_of_bytes(void)
 
 		event->name[0] = (char)(pair >> 8);
 		event->name[1] = (char)pair;
-		json = line_of_event(&event->head, NULL);
+		json = line_of_event(&event->head);
 		text = json ? json_dumps(json, JSON_COMPACT) : NULL;
 		parsed = text ? json_loads(text, 0, NULL) : NULL;
 		fine = parsed && json_equal(json, parsed);
@@ -195,45 +195,123 @@ static void modules(void)
 		   "\"start\":\"0x400000\",\"end\":\"0x71f000\",\"offset\":4096}");
 	event->build_id_size = sizeof(event->build_id);
 	memset(event->build_id, 0xee, sizeof(event->build_id));
-	json_t *json = line_of_event(&space.head, NULL);
+	json_t *json = line_of_event(&space.head);
 	CHECK(json_string_length(json_object_get(json, "build_id")) == 128, "the longest build-id");
 	json_decref(json);
 	event->head.type = EVENT_MODULE_END;
-	CHECK(!line_of_event(&space.head, NULL), "a line for a module's end");
+	CHECK(!line_of_event(&space.head), "a line for a module's end");
 }
+
+static unsigned asked; /* for names */
 
 static const char *name_of_frame(void *context, const struct event_stack *stack,
     const struct event_frame *frame, uint64_t *symbol_offset)
 {
-	CHECK(context == &space && stack->id == 7, "the context is another one");
+	CHECK(context == &space && stack->pid == 4100, "the context is another one");
+	asked++;
 	if (frame->ip == 0x20)
 		return NULL;
-	*symbol_offset = 66;
+	*symbol_offset = frame->exact ? 65 : 66;
 	return frame->module ? "_PyObject_Malloc" : "LazyCompile:~f\xff";
+}
+
+/* The line of the stack in the space, `known` of whose frames were told before. */
+static void check_stack(struct line_stacks *lines, unsigned known, const char *expected)
+{
+	const struct event_stack *event = (const struct event_stack *)&space;
+	size_t size = 0;
+	const char *line;
+
+	asked = 0;
+	line = line_stack(lines, event, &size);
+	CHECK(line && size == strlen(expected) && !memcmp(line, expected, size),
+	    "\n# got      %.*s# expected %s", (int)size, line ? line : "nothing\n", expected);
+	CHECK(asked == event->count - known, "asked for %u names of %u", asked, event->count);
 }
 
 static void stacks(void)
 {
 	const struct line_names names = {.name = name_of_frame, .context = &space};
+	struct line_stacks *lines = line_stacks_create(&names);
 	struct event_stack *event = new_event(EVENT_STACK, 5);
 
 	event->id = 7;
 	event->pid = 4100;
-	check_line("{\"type\":\"stack\",\"id\":7,\"frames\":[]}");
+	check_stack(lines, 0, "{\"type\":\"stack\",\"id\":7,\"frames\":[]}\n");
 	event->count = 3;
 	event->frames[0] = (struct event_frame){0x4c1b02, 0xc1b02, 3, 1};
 	event->frames[1] = (struct event_frame){0x20, 0x10, 2, 0};
 	event->frames[2] = (struct event_frame){UINT64_MAX, 0x10, 0, 0};
-	check_json(line_of_event(&space.head, &names),
-	    "{\"type\":\"stack\",\"id\":7,\"frames\":[{\"ip\":\"0x4c1b02\",\"module\":3,"
-	    "\"offset\":\"0xc1b02\",\"symbol\":\"_PyObject_Malloc\",\"symbol_offset\":66},"
-	    "{\"ip\":\"0x20\",\"module\":2,\"offset\":\"0x10\"},"
-	    "{\"ip\":\"0xffffffffffffffff\",\"symbol\":\"LazyCompile:~f\xef\xbf\xbd\","
-	    "\"symbol_offset\":66}]}");
-	event->count = 1;
+	/* Generated code is asked for again, the rest is known. */
+	for (unsigned known = 0; known <= 2; known += 2)
+		check_stack(lines, known,
+		    "{\"type\":\"stack\",\"id\":7,\"frames\":[{\"ip\":\"0x4c1b02\",\"module\":3,"
+		    "\"offset\":\"0xc1b02\",\"symbol\":\"_PyObject_Malloc\",\"symbol_offset\":65},"
+		    "{\"ip\":\"0x20\",\"module\":2,\"offset\":\"0x10\"},"
+		    "{\"ip\":\"0xffffffffffffffff\",\"symbol\":\"LazyCompile:~f\xef\xbf\xbd\","
+		    "\"symbol_offset\":66}]}\n");
 	event->truncated = 1;
-	check_line("{\"type\":\"stack\",\"id\":7,\"frames\":[{\"ip\":\"0x4c1b02\",\"module\":3,"
-		   "\"offset\":\"0xc1b02\"}],\"truncated\":true}");
+	event->count = 1;
+	check_stack(lines, 1,
+	    "{\"type\":\"stack\",\"id\":7,\"frames\":[{\"ip\":\"0x4c1b02\",\"module\":3,"
+	    "\"offset\":\"0xc1b02\",\"symbol\":\"_PyObject_Malloc\",\"symbol_offset\":65}],"
+	    "\"truncated\":true}\n");
+	/* Each part of a frame makes it another one. */
+	for (unsigned part = 0; part < 4; part++) {
+		struct event_frame *frame = &event->frames[0];
+		char expected[256];
+
+		*frame = (struct event_frame){
+		    0x4c1b02 + (part == 0), 0xc1b02 + (part == 1), 3 + (part == 2), part != 3};
+		snprintf(expected, sizeof(expected),
+		    "{\"type\":\"stack\",\"id\":7,\"frames\":[{\"ip\":\"0x%llx\",\"module\":%u,"
+		    "\"offset\":\"0x%llx\",\"symbol\":\"_PyObject_Malloc\",\"symbol_offset\":%u}],"
+		    "\"truncated\":true}\n",
+		    (unsigned long long)frame->ip, frame->module, (unsigned long long)frame->offset,
+		    frame->exact ? 65 : 66);
+		check_stack(lines, 0, expected);
+	}
+	line_stacks_destroy(lines);
+}
+
+/* More frames than are kept, twice over, some with names that are too long to be kept. */
+static const char *long_name(void *context, const struct event_stack *stack,
+    const struct event_frame *frame, uint64_t *symbol_offset)
+{
+	static char name[2000];
+
+	(void)context;
+	(void)stack;
+	memset(name, 'a', sizeof(name) - 1);
+	name[frame->ip % 16 ? 8 : sizeof(name) - 1] = '\0';
+	snprintf(name, 9, "%08llx", (unsigned long long)frame->ip);
+	if (frame->ip % 16 == 0)
+		name[8] = 'a';
+	*symbol_offset = 1;
+	return name;
+}
+
+static void more_frames_than_are_kept(void)
+{
+	struct line_stacks *lines = line_stacks_create(&(struct line_names){.name = long_name});
+	struct event_stack *event = new_event(EVENT_STACK, 5);
+	bool fine = true;
+	size_t size;
+
+	event->count = 1;
+	for (uint64_t i = 0; i < 40000 && fine; i++) {
+		uint64_t ip = i % 20000;
+		char expected[64];
+		const char *line, *symbol;
+
+		event->frames[0] = (struct event_frame){ip, ip, 1, 0};
+		line = line_stack(lines, event, &size);
+		snprintf(expected, sizeof(expected), "\"symbol\":\"%08llx", (unsigned long long)ip);
+		symbol = line ? memmem(line, size, expected, strlen(expected)) : NULL;
+		fine = symbol && (symbol[strlen(expected)] == (ip % 16 ? '"' : 'a'));
+		CHECK(fine, "frame %llu", (unsigned long long)ip);
+	}
+	line_stacks_destroy(lines);
 }
 
 static void regions(void)
@@ -405,6 +483,7 @@ int main(void)
 	check_case("every name of two bytes is valid JSON", every_pair_of_bytes);
 	check_case("module", modules);
 	check_case("stack", stacks);
+	check_case("more frames than are kept", more_frames_than_are_kept);
 	check_case("region and region_end", regions);
 	check_case("remap and remove", moves);
 	check_case("lost", losses);
