@@ -29,9 +29,12 @@
 
 #define QUEUE_BYTES (8u << 20)
 
-/* The writer looks into the queue this often; an idle one less and less often. */
-#define SHORT_NAP_NS 4000000u
-#define LONG_NAP_NS  32000000u
+/*
+ * The writer looks into the queue this often. Where it runs on the processor that the program has
+ * just left, the program comes back to another address space's translations: on a virtual machine
+ * that cost more than the lines did, at every look.
+ */
+#define NAP_NS 32000000u
 
 /* Reading the clock for every line that comes often would cost as much as the line. */
 #define LINES_BETWEEN_CLOCKS 64
@@ -424,19 +427,13 @@ static void finish(struct writer *writer)
 static void *run(void *argument)
 {
 	struct writer *writer = argument;
-	uint64_t nap = SHORT_NAP_NS;
 
 	/* The session line at once, and as a frame of its own: it marks the file as a trace. */
 	flush(writer);
 	while (!queue_ended(writer->queue)) {
-		if (queue_peek(writer->queue)) {
-			drain(writer);
-			nap = SHORT_NAP_NS;
-		} else if (nap < LONG_NAP_NS) {
-			nap *= 2;
-		}
+		drain(writer);
 		flush_when_due(writer);
-		queue_nap(writer->queue, nap);
+		queue_nap(writer->queue, NAP_NS);
 	}
 	finish(writer);
 	return NULL;
