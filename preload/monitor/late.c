@@ -256,7 +256,8 @@ void late_register(struct service *s, struct process *p, uint64_t now)
 			continue;
 		origin.tid = thread_tid(s, p->pid, late.tid);
 		if (late.ts + LATE_NS > now || request_is_mapping(p, origin.tid) ||
-		    is_moving(p, m)) {
+		    is_moving(p, m) ||
+		    late_is_doubtful(s, p, m->start, m->start + m->size, late.ts)) {
 			p->late[kept++] = late;
 			continue;
 		}
@@ -264,8 +265,7 @@ void late_register(struct service *s, struct process *p, uint64_t now)
 			origin.source = FL_SOURCE_BRK;
 		else if (is_stack(s, p, m->start, m->size))
 			origin.source = FL_SOURCE_STACK;
-		if (late_is_doubtful(s, p, m->start, m->start + m->size, late.ts) ||
-		    !cover_what_is_left(s, p, m, &origin))
+		if (!cover_what_is_left(s, p, m, &origin))
 			p->late[kept++] = late;
 	}
 	p->late_count = kept;
