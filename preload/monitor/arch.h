@@ -47,6 +47,9 @@ bool arch_is_context_end(const uint8_t *code);
 #define ARCH_CALL_BYTES 7
 bool arch_follows_call(const uint8_t *before);
 
+/* Called in a loop that waits for another processor. */
+void arch_pause(void);
+
 /* Where, from the stack pointer after the handler's return, the interrupted registers lie. */
 extern const uint32_t arch_signal_offset[ARCH_REGISTERS];
 

@@ -104,3 +104,8 @@ const uint32_t arch_signal_offset[ARCH_REGISTERS] = {
     [R15] = SAVED(REG_R15),
     [IP] = SAVED(REG_RIP),
 };
+
+void arch_pause(void)
+{
+	__builtin_ia32_pause();
+}

@@ -28,7 +28,6 @@
 #define SAMPLE_RING_MOST    2048u
 #define SAMPLE_RINGS_PAGES  16384u		/* of all CPUs */
 #define FIND_BYTES	    (UINT64_C(1) << 20) /* perf_find_sample looks no further back */
-#define SAMPLES_WAKE	    64u			/* after so many the reader is woken */
 #define SIDEBAND_RING_PAGES 32u
 
 struct ring {
@@ -127,7 +126,8 @@ static uint32_t sample_ring_pages(long cpus)
 	return pages;
 }
 
-static void samples_attr(struct perf_event_attr *attr)
+/* A sample takes about a page. The reader is woken when a quarter of the ring is new. */
+static void samples_attr(struct perf_event_attr *attr, uint32_t pages)
 {
 	*attr = (struct perf_event_attr){
 	    .size = sizeof(*attr),
@@ -140,7 +140,7 @@ static void samples_attr(struct perf_event_attr *attr)
 	    .sample_stack_user = PERF_STACK_BYTES,
 	    .inherit = 1,
 	    .write_backward = 1,
-	    .wakeup_events = SAMPLES_WAKE,
+	    .wakeup_events = pages / 4,
 	    .use_clockid = 1,
 	    .clockid = CLOCK_MONOTONIC,
 	};
@@ -184,7 +184,7 @@ static int samples_open(struct ring *ring, pid_t pid, int cpu, uint32_t pages)
 	struct perf_event_attr attr;
 	int error;
 
-	samples_attr(&attr);
+	samples_attr(&attr, pages);
 	error = ring_open(ring, &attr, pid, cpu, pages, false);
 	if (error == -EACCES || error == -EPERM) {
 		/* perf_event_paranoid 2: user mode only; system calls stay unsampled. */
@@ -379,6 +379,15 @@ static bool take_one(void *context, const struct perf_sample *sample)
 
 	taker->take(taker->context, sample);
 	return true;
+}
+
+bool perf_has_samples(const struct perf *perf)
+{
+	for (size_t i = 0; i < perf->samples_count; i++)
+		if (__atomic_load_n(&perf->samples[i].page->data_head, __ATOMIC_ACQUIRE) !=
+		    perf->samples[i].seen)
+			return true;
+	return false;
 }
 
 uint64_t perf_drain_samples(

@@ -69,6 +69,9 @@ void perf_unwatch_ended(struct perf *perf, int epoll_fd);
 /* Reads what came into the side-band since the last call. */
 void perf_drain_sideband(struct perf *perf);
 
+/* Whether a sample came since the last call of perf_drain_samples. */
+bool perf_has_samples(const struct perf *perf);
+
 /*
  * Calls `take` for each sample that came since the last call, the newest of each CPU first.
  * Returns how many rings had been overwritten in part before they were read.

@@ -9,7 +9,6 @@
 
 #include "../launch.h"
 #include <errno.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,6 +25,7 @@
 #define SPIN_NS	      100000u /* after a fault */
 #define SPIN_PAUSE_NS 100000u /* no spinning after somebody else wanted the processor */
 #define SPIN_GAP_NS   30000u  /* a turn of the spin loop that took longer may have been preempted */
+#define SPIN_LOOKS    8	      /* for a sample, between two for a message */
 #define SPIN_TURNS    8	      /* faults of one process before others are looked at */
 #define RING_MS	      2
 #define TICK_MS	      100	  /* the safety net and whatever has a time */
@@ -346,6 +346,19 @@ static bool was_preempted(void)
 }
 
 /*
+ * A fault's sample is there some time before its message: it is taken while the thread is still on
+ * its way to sleep. To look for it costs no system call.
+ */
+static void await_sample(struct service *s)
+{
+	if (!s->perf)
+		return;
+	for (int look = 0; look < SPIN_LOOKS && !perf_has_samples(s->perf); look++)
+		arch_pause();
+	fault_take_samples(s);
+}
+
+/*
  * Reads the descriptor that served last again and again for SPIN_NS. Stops at once, and for a
  * while, when somebody else wanted to run here. Leaves alone what its process tells without asking:
  * it is cheaper to take many at once than to share their memory with a thread that fills it.
@@ -355,6 +368,7 @@ static bool spin(struct service *s, struct process *p, uint64_t *pause_until)
 	uint64_t start = service_now(), last = start, now;
 
 	do {
+		await_sample(s);
 		if (serve_process(s, p))
 			return true;
 		if (p->dead || p->uffd < 0)
@@ -367,6 +381,15 @@ static bool spin(struct service *s, struct process *p, uint64_t *pause_until)
 		last = now;
 	} while (now - start < SPIN_NS);
 	return false;
+}
+
+/* The same for some faults: others may wait, too. False when there was nothing any more. */
+static bool spin_turns(struct service *s, struct process *p, uint64_t *pause_until)
+{
+	for (int turn = 0; turn < SPIN_TURNS; turn++)
+		if (!spin(s, p, pause_until))
+			return false;
+	return true;
 }
 
 /* ---- what has a time ---- */
@@ -469,36 +492,31 @@ static bool is_over(struct service *s, uint64_t idle_ns)
 int service_run(struct service *s)
 {
 	uint64_t pause_until = 0, idle_since = 0, last_tick = 0;
+	struct process *served = NULL; /* last, and others may wait now; else NULL */
 
 	for (;;) {
 		struct epoll_event events[EVENTS];
-		struct process *served = NULL;
 		uint64_t now = service_now();
 		int count;
 
 		count = epoll_wait(s->epoll_fd, events, EVENTS,
-		    is_pending(s)		   ? 0
+		    served || is_pending(s)	   ? 0
 		    : s->ring_active || idle_since ? RING_MS
 						   : TICK_MS);
 		if (count < 0 && errno != EINTR)
 			return -errno;
 		for (int i = 0; i < count; i++)
 			dispatch(s, &events[i], &served);
-		now = service_now();
-		for (int turn = 1;
-		     served && s->spin && now > pause_until && spin(s, served, &pause_until);
-		     turn++) {
-			struct pollfd other = {.fd = s->epoll_fd, .events = POLLIN};
-
-			/* Others wait, too; but one that is alone should not pay for each look. */
-			if (turn % SPIN_TURNS == 0 && poll(&other, 1, 0) > 0)
-				break;
-		}
+		if (served && !(s->spin && service_now() > pause_until &&
+				  spin_turns(s, served, &pause_until)))
+			served = NULL;
 		drain_rings(s);
 		if (is_pending(s))
 			for (struct process *p = s->processes; p; p = p->next)
 				if (!p->dead && (p->pending_count || p->unprotected.root))
 					serve_process(s, p);
+		if (served && served->dead)
+			served = NULL;
 		process_free_dead(s);
 		now = service_now();
 		if (now - last_tick > (uint64_t)TICK_MS * 1000000u) {
