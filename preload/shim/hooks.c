@@ -145,48 +145,61 @@ static void break_moved(void)
 
 static bool loader_ran; /* since the last request of an allocation, atomic */
 
-/* Reports the allocation itself when it is large, and what glibc mapped for it in secret. */
-static void allocated(void *pointer, size_t size, enum fl_function function)
+/* What there is to report of an allocation: FL_NOTE_ bits. Most have nothing. */
+static inline uint64_t notes_of(const void *pointer, size_t size, struct heap_end end)
 {
-	uint64_t argument[8] = {(uint64_t)pointer, size, function, 0};
-	struct heap_end end;
+	const size_t *chunk = (const size_t *)pointer - 2; /* glibc's: previous size, size */
+	uint64_t notes = size >= shim_channel.area->alloc_threshold ? FL_NOTE_ALLOC : 0;
 
-	if (!pointer || !shim_traced())
-		return;
-	if (size >= shim_channel.area->alloc_threshold)
-		argument[3] |= FL_NOTE_ALLOC;
-	end = heap_end();
-	if (__builtin_expect(heap_has_moved(end), 0)) {
-		argument[3] |= FL_NOTE_BREAK;
+	if (heap_has_moved(end))
+		notes |= FL_NOTE_BREAK;
+	if (!real.glibc_malloc)
+		return notes;
+	if (chunk[1] & FL_CHUNK_IS_MMAPPED)
+		notes |= FL_NOTE_CHUNK;
+	else if ((chunk[1] & FL_CHUNK_IS_IN_ARENA) &&
+		 !arena_is_known((uint64_t)pointer & ~(FL_ARENA_BYTES - 1)))
+		notes |= FL_NOTE_ARENA;
+	return notes;
+}
+
+static __attribute__((noinline, cold)) void report_allocated(
+    void *pointer, size_t size, enum fl_function function, uint64_t notes, struct heap_end end)
+{
+	uint64_t argument[8] = {(uint64_t)pointer, size, function, notes};
+	const size_t *chunk = (const size_t *)pointer - 2;
+
+	if (notes & FL_NOTE_BREAK)
 		argument[4] = end.address;
+	if (notes & FL_NOTE_CHUNK) {
+		argument[5] = (uint64_t)chunk - chunk[0];
+		argument[6] = (chunk[1] & ~(size_t)7) + chunk[0];
 	}
-	if (real.glibc_malloc) {
-		const size_t *chunk = (const size_t *)pointer - 2; /* previous size, size */
-
-		if (__builtin_expect(chunk[1] & FL_CHUNK_IS_MMAPPED, 0)) {
-			argument[3] |= FL_NOTE_CHUNK;
-			argument[5] = (uint64_t)chunk - chunk[0];
-			argument[6] = (chunk[1] & ~(size_t)7) + chunk[0];
-		} else if (chunk[1] & FL_CHUNK_IS_IN_ARENA) {
-			uint64_t base = (uint64_t)pointer & ~(FL_ARENA_BYTES - 1);
-
-			if (__builtin_expect(!arena_is_known(base), 0)) {
-				argument[3] |= FL_NOTE_ARENA;
-				argument[5] = base;
-				argument[6] = FL_ARENA_BYTES;
-			}
-		}
+	if (notes & FL_NOTE_ARENA) {
+		argument[5] = (uint64_t)pointer & ~(FL_ARENA_BYTES - 1);
+		argument[6] = FL_ARENA_BYTES;
 	}
-	if (!argument[3])
-		return;
 	/* What the monitor learns later than it happens it could not unwind through new code. */
-	if (argument[3] == FL_NOTE_ALLOC &&
-	    !__atomic_exchange_n(&loader_ran, false, __ATOMIC_ACQ_REL) &&
+	if (notes == FL_NOTE_ALLOC && !__atomic_exchange_n(&loader_ran, false, __ATOMIC_ACQ_REL) &&
 	    shim_tell_alloc(argument[0], size, function))
 		return;
 	shim_request(FL_OP_ALLOC, argument);
-	if (argument[3] & FL_NOTE_BREAK)
+	if (notes & FL_NOTE_BREAK)
 		heap_is_known(end);
+}
+
+/* Reports the allocation itself when it is large, and what glibc mapped for it in secret. */
+static inline void allocated(void *pointer, size_t size, enum fl_function function)
+{
+	struct heap_end end;
+	uint64_t notes;
+
+	if (!pointer || !shim_traced())
+		return;
+	end = heap_end();
+	notes = notes_of(pointer, size, end);
+	if (__builtin_expect(notes != 0, 0))
+		report_allocated(pointer, size, function, notes, end);
 }
 
 /*
@@ -221,11 +234,22 @@ static struct chunk_mapping chunk_mapping(const void *pointer)
 	    (uint64_t)chunk - chunk[0], (chunk[1] & ~(size_t)7) + chunk[0]};
 }
 
+/* glibc's own malloc_usable_size, without the call (malloc/malloc.c: musable). */
+static inline size_t usable_size(void *pointer)
+{
+	const size_t *chunk = (const size_t *)pointer - 2;
+
+	if (!real.glibc_malloc)
+		return real.malloc_usable_size(pointer);
+	return (chunk[1] & ~(size_t)7) -
+	       (chunk[1] & FL_CHUNK_IS_MMAPPED ? 2 * sizeof(size_t) : sizeof(size_t));
+}
+
 /* Before the real free: another thread may get the same address right after it. */
-static void freeing(void *pointer)
+static inline void freeing(void *pointer)
 {
 	if (pointer && shim_traced() &&
-	    real.malloc_usable_size(pointer) >= shim_channel.area->alloc_threshold)
+	    __builtin_expect(usable_size(pointer) >= shim_channel.area->alloc_threshold, 0))
 		shim_tell(FL_CELL_FREED, (uint64_t)pointer);
 }
 
