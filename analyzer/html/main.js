@@ -165,8 +165,8 @@ function drawNotes() {
 drawHead();
 drawFilters();
 growth();
+addressMap(); // which asks for styles: before there are thousands of boxes
 flame();
-addressMap();
 siteTable();
 originTable();
 threadMatrix();
