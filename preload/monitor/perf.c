@@ -146,6 +146,7 @@ static void samples_attr(struct perf_event_attr *attr, uint32_t pages)
 	};
 }
 
+/* Read before all that it bears on, and at each tick; its reader is woken when a quarter is new. */
 static void sideband_attr(struct perf_event_attr *attr)
 {
 	*attr = (struct perf_event_attr){
@@ -162,7 +163,7 @@ static void sideband_attr(struct perf_event_attr *attr)
 	    .task = 1,
 	    .inherit = 1,
 	    .watermark = 1,
-	    .wakeup_watermark = 1,
+	    .wakeup_watermark = SIDEBAND_RING_PAGES * 4096 / 4,
 	    .use_clockid = 1,
 	    .clockid = CLOCK_MONOTONIC,
 	};

@@ -398,6 +398,8 @@ static void tick(struct service *s, uint64_t now)
 {
 	uint64_t rescued;
 
+	if (s->perf)
+		perf_drain_sideband(s->perf);
 	for (struct process *p = s->processes; p; p = p->next) {
 		if (p->dead || p->uffd < 0)
 			continue;
