@@ -163,17 +163,36 @@ static inline uint64_t notes_of(const void *pointer, size_t size, struct heap_en
 	return notes;
 }
 
+/* The mapping of a chunk that has one of its own; else its size is 0. */
+struct chunk_mapping {
+	uint64_t start, size;
+};
+
+static struct chunk_mapping chunk_mapping(const void *pointer)
+{
+	const size_t *chunk;
+
+	if (!pointer || !real.glibc_malloc)
+		return (struct chunk_mapping){0};
+	chunk = (const size_t *)pointer - 2; /* previous size, size */
+	if (!(chunk[1] & FL_CHUNK_IS_MMAPPED))
+		return (struct chunk_mapping){0};
+	return (struct chunk_mapping){
+	    (uint64_t)chunk - chunk[0], (chunk[1] & ~(size_t)7) + chunk[0]};
+}
+
 static __attribute__((noinline, cold)) void report_allocated(
     void *pointer, size_t size, enum fl_function function, uint64_t notes, struct heap_end end)
 {
 	uint64_t argument[8] = {(uint64_t)pointer, size, function, notes};
-	const size_t *chunk = (const size_t *)pointer - 2;
 
 	if (notes & FL_NOTE_BREAK)
 		argument[4] = end.address;
 	if (notes & FL_NOTE_CHUNK) {
-		argument[5] = (uint64_t)chunk - chunk[0];
-		argument[6] = (chunk[1] & ~(size_t)7) + chunk[0];
+		struct chunk_mapping mapping = chunk_mapping(pointer);
+
+		argument[5] = mapping.start;
+		argument[6] = mapping.size;
 	}
 	if (notes & FL_NOTE_ARENA) {
 		argument[5] = (uint64_t)pointer & ~(FL_ARENA_BYTES - 1);
@@ -214,24 +233,6 @@ static inline void allocating(const void *caller)
 		shim_request(FL_OP_LOADED, NULL);
 		__atomic_store_n(&loader_ran, true, __ATOMIC_RELEASE);
 	}
-}
-
-/* The mapping of a chunk that has one of its own; else its size is 0. */
-struct chunk_mapping {
-	uint64_t start, size;
-};
-
-static struct chunk_mapping chunk_mapping(const void *pointer)
-{
-	const size_t *chunk;
-
-	if (!pointer || !real.glibc_malloc)
-		return (struct chunk_mapping){0};
-	chunk = (const size_t *)pointer - 2; /* previous size, size */
-	if (!(chunk[1] & FL_CHUNK_IS_MMAPPED))
-		return (struct chunk_mapping){0};
-	return (struct chunk_mapping){
-	    (uint64_t)chunk - chunk[0], (chunk[1] & ~(size_t)7) + chunk[0]};
 }
 
 /* glibc's own malloc_usable_size, without the call (malloc/malloc.c: musable). */
