@@ -140,9 +140,13 @@ static int fill_block(struct service *s, struct process *p, const struct interva
 		start = region->start;
 	if (end > region->end)
 		end = region->end;
-	for (uint64_t at = start; at < end;) {
-		int64_t filled = uffd_fill(p->memory_uffd, how, at, end - at, false);
+	for (uint64_t at = start, length = end - at; at < end; length = end - at) {
+		int64_t filled;
 
+		/* Parts with other rights are mappings of their own: none is filled across. */
+		while ((filled = uffd_fill(p->memory_uffd, how, at, length, false)) == -ENOENT &&
+		       length > size)
+			length = length / 2 & ~(size - 1);
 		if (filled == -EAGAIN)
 			break;
 		if (filled < 0) {

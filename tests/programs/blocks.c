@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * blocks: for --granularity: touches fresh pages in and out of order, with islands of pages that
- * are there already, and checks what every page holds. Prints how many of its touches faulted.
+ * are there already and with parts of other rights, and checks what every page holds. Prints how many of its touches faulted.
  *
  *   blocks PAGES
  */
@@ -79,6 +79,29 @@ static void with_islands(size_t pages, int flags)
 	munmap(p, pages * PAGE);
 }
 
+/* As malloc's arenas: the part that may be touched grows, and ends inside of a block. */
+static void growing(size_t pages)
+{
+	uint64_t *p = map(pages, MAP_PRIVATE);
+
+	if (mprotect(p, pages * PAGE, PROT_NONE) < 0)
+		fail("mprotect");
+	for (size_t i = 0; i < pages; i++) {
+		size_t part = pages - i < ISLANDS ? pages - i : ISLANDS;
+
+		if (i % ISLANDS == 0 &&
+		    mprotect((void *)word(p, i), part * PAGE, PROT_READ | PROT_WRITE) < 0)
+			fail("mprotect");
+		if (*word(p, i) != 0)
+			fail("a fresh page is not zero");
+		*word(p, i) = i;
+	}
+	for (size_t i = 0; i < pages; i++)
+		if (*word(p, i) != i)
+			fail("a page has lost its bytes");
+	munmap(p, pages * PAGE);
+}
+
 int main(int argc, char **argv)
 {
 	size_t pages = argc > 1 ? strtoul(argv[1], NULL, 10) : 0;
@@ -89,6 +112,7 @@ int main(int argc, char **argv)
 	in_order(pages, MAP_SHARED);
 	with_islands(pages, MAP_PRIVATE);
 	with_islands(pages, MAP_SHARED);
+	growing(pages);
 	puts("blocks: right");
 	p = map(pages, MAP_PRIVATE);
 	before = faults();
