@@ -227,7 +227,7 @@ void process_reset(struct service *s, struct process *p, enum region_end_reason 
 	process_close_uffds(p);
 	p->late_count = p->pending_count = p->parked_count = p->departed_count = 0;
 	p->last_task = 0;
-	p->leader_ended = p->without_memory = p->locks_future = false;
+	p->leader_ended = p->without_memory = p->locks_future = p->file_mapped = false;
 }
 
 static ssize_t read_file(int32_t pid, const char *name, char *to, size_t size)

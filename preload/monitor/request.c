@@ -203,9 +203,11 @@ static void do_loaded(struct service *s, struct process *p, const struct fl_slot
 {
 	struct region_origin origin;
 
-	if (s->perf && !p->space->stale && !p->late_count)
-		return; /* perf would have told of new mappings */
-	p->space->stale = true;
+	if (s->perf && !p->file_mapped) /* perf tells of each */
+		return;
+	p->file_mapped = false;
+	if (!s->perf)
+		p->space->stale = true;
 	origin = origin_of(s, p, slot, FL_SOURCE_BSS, ts);
 	origin.catch_up = true;
 	region_add_mapped(s, p, REGION_MAPPED_BSS, &origin);

@@ -159,10 +159,14 @@ static void on_mapped(
 	if (!p || !p->space)
 		return;
 	if (mapping->prot & PROT_EXEC)
-		p->space->stale = true;
+		space_executable(
+		    p->space, mapping->start, mapping->start + mapping->size, mapping->file);
+	if (mapping->file && !(mapping->flags & MAP_SHARED)) {
+		p->file_mapped = true;
+		return;
+	}
 	/* Of what is shared the kernel will say whether it can be registered. */
-	if (s->control.waiting || (mapping->flags & MAP_GROWSDOWN) ||
-	    (mapping->file && !(mapping->flags & MAP_SHARED)) || region_is_ours(mapping->name))
+	if (s->control.waiting || (mapping->flags & MAP_GROWSDOWN) || region_is_ours(mapping->name))
 		return;
 	late_expect(s, p, mapping, tid, ts);
 }
@@ -175,7 +179,7 @@ static void on_lost(void *context, uint64_t records)
 	s->covers_all = false;
 	for (struct process *p = s->processes; p; p = p->next)
 		if (p->space)
-			p->space->stale = true;
+			p->space->stale = p->file_mapped = true;
 }
 
 /* ---- messages ---- */

@@ -84,6 +84,7 @@ struct process {
 	bool quiet;		/* its shim makes no system calls: FL_OP_QUIET */
 	bool confirmed;		/* it has told itself which process it is */
 	bool locks_future;	/* the kernel fills new mappings: mlockall */
+	bool file_mapped;	/* one was, privately, since modules' bss was looked for */
 	int32_t last_task;	/* the thread that faulted last, as the monitor sees it */
 	bool leader_ended;	/* its main thread has, but not the process */
 	int uffd, pidfd;

@@ -114,6 +114,39 @@ bool space_is_generated(const struct space *space, uint64_t ip)
 	return false;
 }
 
+/* Of ranges that grow, the largest is kept. False when there is no memory. */
+static bool add_generated(struct space *space, uint64_t start, uint64_t end)
+{
+	struct generated *grown;
+	size_t kept = 0;
+
+	for (size_t i = 0; i < space->generated_count; i++)
+		if (space->generated[i].start <= start && end <= space->generated[i].end)
+			return true;
+	for (size_t i = 0; i < space->generated_count; i++)
+		if (space->generated[i].start < start || end < space->generated[i].end)
+			space->generated[kept++] = space->generated[i];
+	space->generated_count = kept;
+	grown = realloc(space->generated, (kept + 1) * sizeof(*grown));
+	if (!grown)
+		return false;
+	space->generated = grown;
+	space->generated[space->generated_count++] = (struct generated){start, end};
+	return true;
+}
+
+void space_executable(struct space *space, uint64_t start, uint64_t end, bool file)
+{
+	if (space->stale)
+		return;
+	space->stale = file;
+	for (size_t i = 0; i < space->module_count; i++)
+		if (space->modules[i].start < end && start < space->modules[i].end)
+			space->stale = true;
+	if (!space->stale)
+		space->stale = !add_generated(space, start, end);
+}
+
 /* ---- reading the maps ---- */
 
 struct reader {
@@ -191,21 +224,6 @@ static void finish_run(struct reader *r)
 	r->code_end = 0;
 }
 
-static void add_generated(struct reader *r, const struct mapping *m)
-{
-	struct space *space = r->space;
-	void *grown =
-	    realloc(space->generated, (space->generated_count + 1) * sizeof(*space->generated));
-
-	if (!grown) {
-		r->error = -ENOMEM;
-		return;
-	}
-	space->generated = grown;
-	space->generated[space->generated_count].start = m->start;
-	space->generated[space->generated_count++].end = m->end;
-}
-
 static bool take_mapping(void *context, const struct mapping *m)
 {
 	struct reader *r = context;
@@ -232,8 +250,8 @@ static bool take_mapping(void *context, const struct mapping *m)
 			r->code_end = m->end;
 			r->code_offset = m->offset;
 		}
-	} else if ((m->prot & PROT_EXEC) && m->path[0] != '[') {
-		add_generated(r, m);
+	} else if ((m->prot & PROT_EXEC) && !add_generated(r->space, m->start, m->end)) {
+		r->error = -ENOMEM;
 	}
 	return r->error == 0;
 }

@@ -48,6 +48,11 @@ struct rule {
 	int32_t cfa_offset, deref_offset, bp_offset;
 };
 
+/* Where there may be generated code. */
+struct generated {
+	uint64_t start, end;
+};
+
 struct space {
 	uint32_t references;
 	uint64_t generation; /* another one when an address may mean other code than before */
@@ -55,9 +60,7 @@ struct space {
 	uint64_t read_ns;    /* when they were */
 	struct space_module *modules; /* sorted */
 	size_t module_count;
-	struct {
-		uint64_t start, end;
-	} * generated; /* executable memory without a file */
+	struct generated *generated; /* executable memory without a file, or what was it */
 	size_t generated_count;
 	struct rule *rules; /* open addressing, a power of two */
 	size_t rule_room, rule_count;
@@ -76,6 +79,13 @@ void space_release(struct space *space);
  */
 int space_refresh(struct space **space, pid_t pid, struct elf_files *files, uint32_t *next_id,
     space_announce announce, void *context);
+
+/*
+ * Tells of memory that was mapped executable or became so, of a file or not. What a compiler
+ * writes code into is noted (it may do this all the time); for anything else the modules are
+ * stale.
+ */
+void space_executable(struct space *space, uint64_t start, uint64_t end, bool file);
 
 const struct space_module *space_module(const struct space *space, uint64_t ip);
 bool space_is_generated(const struct space *space, uint64_t ip);
