@@ -55,7 +55,7 @@
 
 #include <stdint.h>
 
-#define FL_PROTOCOL_VERSION 12u
+#define FL_PROTOCOL_VERSION 13u
 #define FL_SLOTS	    64u
 #define FL_CELLS	    2048u
 #define FL_ARENAS	    512u
@@ -238,11 +238,11 @@ struct fl_area {
 	uint32_t coarse;	  /* 1: FL_OP_SERVE serves every fault, more than a page at once */
 	uint32_t paused; /* monitor: 1: nothing is registered yet, report nothing, atomic */
 	uint32_t ended;	 /* monitor: 1: nothing is registered any more, and never again, atomic */
-	uint32_t tell_forks; /* 1: the kernel does not tell of children */
-	uint64_t claims;     /* shim: counts those of slots and cells, atomic */
-	uint32_t next_note;  /* no note before it is free, most likely; both write, atomic */
-	uint32_t pad0;
-	uint64_t left; /* shim: counts slots that it left, atomic */
+	uint32_t tell_forks;	    /* 1: the kernel does not tell of children */
+	uint64_t claims;	    /* shim: counts those of slots and cells, atomic */
+	uint32_t next_note;	    /* no note before it is free, most likely; both write, atomic */
+	uint32_t reads_share_zeros; /* 0: what is read gets a page of its own, as without us */
+	uint64_t left;		    /* shim: counts slots that it left, atomic */
 	uint64_t pad[5];
 	/* Bases of malloc arenas that are registered, atomic: shim looks up, monitor writes. */
 	uint64_t arenas[FL_ARENAS];

@@ -73,6 +73,11 @@ setup() {
 	in_each_way --acts limits reservation 200
 }
 
+@test "what is only read takes as much memory as without tracing" {
+	in_each_way --acts --only "missing preloaded sigbus unprivileged signal" limits reading 200
+	grep -q -x 'half of it written: [1-9][0-9]* KiB' untraced.out
+}
+
 @test "what the kernel refuses: overcommitment, RLIMIT_AS, RLIMIT_MEMLOCK" {
 	requires root
 	local what

@@ -107,8 +107,10 @@ static enum uffd_fill fill_for(
 		if (protect)
 			return UFFD_FILL_COPY_WP;
 		/* There is no shared huge page of zeros. */
-		return write || (region && (region->detail & REGION_HUGETLB)) ? UFFD_FILL_COPY
-									      : UFFD_FILL_ZEROPAGE;
+		return write || !s->reads_share_zeros ||
+			       (region && (region->detail & REGION_HUGETLB))
+			   ? UFFD_FILL_COPY
+			   : UFFD_FILL_ZEROPAGE;
 	}
 }
 

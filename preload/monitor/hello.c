@@ -39,6 +39,7 @@ static int area_create(struct service *s, uint64_t features, struct shared_area 
 	made->area->tell_forks = !(features & UFFD_FEATURE_EVENT_FORK);
 	made->area->stack_bytes = s->capture == FL_CAPTURE_NONE ? 0 : FL_RECORD_STACK;
 	made->area->paused = s->control.waiting;
+	made->area->reads_share_zeros = s->reads_share_zeros;
 	made->area->coarse = s->options.granularity > PAGE_BYTES;
 	*shared = made;
 	return 0;

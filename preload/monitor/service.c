@@ -471,6 +471,7 @@ int service_prepare(struct service *s)
 	    .lost = on_lost};
 
 	s->next_region = s->next_allocation = 1;
+	s->reads_share_zeros = uffd_reads_share_zeros();
 	control_start(s);
 	service_watch(s, s->listen_fd, TAG_LISTEN);
 	service_watch(s, s->starter_fd, TAG_STARTER);

@@ -174,7 +174,8 @@ struct service {
 	bool spin;
 	bool user_mode;	  /* the kernel cannot wait for pages: --mode=sigbus, --unprivileged */
 	bool ring_active; /* some process left a record since the last look */
-	bool has_native;  /* some process has a REGION_NATIVE */
+	bool reads_share_zeros; /* uffd_reads_share_zeros */
+	bool has_native;	/* some process has a REGION_NATIVE */
 	struct process *processes;
 	struct forking *forkings; /* newest first */
 	uint32_t next_forking;

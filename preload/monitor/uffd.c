@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 static int api(int fd, uint64_t *features)
@@ -68,6 +69,23 @@ int uffd_unregister(int fd, uint64_t start, uint64_t size)
 	struct uffdio_range range = {start, size};
 
 	return ioctl(fd, UFFDIO_UNREGISTER, &range) < 0 ? -errno : 0;
+}
+
+bool uffd_reads_share_zeros(void)
+{
+	size_t size = (size_t)sysconf(_SC_PAGESIZE);
+	struct rusage read, written;
+	volatile char *page =
+	    mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (page == MAP_FAILED)
+		return true;
+	(void)*page;
+	getrusage(RUSAGE_THREAD, &read);
+	*page = 1; /* faults once more if it has to be a page of its own from now on */
+	getrusage(RUSAGE_THREAD, &written);
+	munmap((void *)page, size);
+	return written.ru_minflt > read.ru_minflt;
 }
 
 /* The bytes done, as the kernel wrote them into the request. */

@@ -26,6 +26,12 @@ int uffd_negotiate(int fd, uint64_t wanted, uint64_t *features);
 int uffd_register(int fd, uint64_t start, uint64_t size, uint64_t mode, uint64_t *ioctls);
 int uffd_unregister(int fd, uint64_t start, uint64_t size);
 
+/*
+ * Whether memory that is only read shares one page of zeros, as it does where the kernel was not
+ * told otherwise; else a read takes a page as a write does.
+ */
+bool uffd_reads_share_zeros(void);
+
 /* How the kernel is told to go on with a page. */
 enum uffd_fill {
 	UFFD_FILL_ZEROPAGE,    /* missing: the shared page of zeros */

@@ -48,8 +48,9 @@ static long fill(uint64_t page, bool write)
 
 	if (fd < 0 || shim_is_quiet())
 		return -EBADF; /* the monitor may */
-	return write ? SYS3(SYS_ioctl, fd, UFFDIO_COPY, &copy)
-		     : SYS3(SYS_ioctl, fd, UFFDIO_ZEROPAGE, &zero);
+	return write || !shim_channel.area->reads_share_zeros
+		   ? SYS3(SYS_ioctl, fd, UFFDIO_COPY, &copy)
+		   : SYS3(SYS_ioctl, fd, UFFDIO_ZEROPAGE, &zero);
 }
 
 /* ---- the record ---- */

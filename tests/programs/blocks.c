@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * blocks: for --granularity: touches fresh pages in and out of order, with islands of pages that
- * are there already and with parts of other rights, and checks what every page holds. Prints how many of its touches faulted.
+ * are there already and with parts of other rights, and checks what every page holds. Prints how
+ * many of its touches faulted.
  *
  *   blocks PAGES
  */

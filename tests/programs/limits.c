@@ -10,6 +10,7 @@
 #include "acts.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <linux/capability.h>
 #include <sys/resource.h>
 
@@ -278,6 +279,43 @@ static int locks(void)
 	return 0;
 }
 
+/* ---- memory that is only read ---- */
+
+/* What the mapping that begins at `start` has in memory. */
+static size_t resident_kib(const char *start)
+{
+	char line[256];
+	uintptr_t from, to, wanted = (uintptr_t)start;
+	size_t kib = 0;
+	bool found = false;
+	FILE *file = fopen("/proc/self/smaps", "re");
+
+	while (file && fgets(line, sizeof(line), file))
+		if (sscanf(line, "%" SCNxPTR "-%" SCNxPTR " ", &from, &to) == 2)
+			found = from == wanted;
+		else if (found && sscanf(line, "Rss: %zu", &kib) == 1)
+			break;
+	if (file)
+		fclose(file);
+	return kib;
+}
+
+static int reading(void)
+{
+	char *at = acts_arena(0);
+
+	acts_own(at, count);
+	if (acts_map("anon", at, count * PAGE, READ_WRITE, ANON | MAP_FIXED, -1, 0) != at)
+		return 1;
+	for (size_t i = 0; i < count; i++)
+		touch(at + i * PAGE, false);
+	printf("\nread: %zu KiB\n", resident_kib(at));
+	for (size_t i = 0; i < count; i += 2)
+		touch(at + i * PAGE, true);
+	printf("\nhalf of it written: %zu KiB\n", resident_kib(at));
+	return 0;
+}
+
 static const struct acts_work works[] = {
     {"mappings", many_mappings},
     {"all-mappings", all_mappings},
@@ -285,6 +323,7 @@ static const struct acts_work works[] = {
     {"overcommit", overcommit},
     {"space", space},
     {"locks", locks},
+    {"reading", reading},
     {NULL, NULL},
 };
 
