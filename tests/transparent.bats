@@ -203,6 +203,10 @@ no_process_holds() {
 	[[ $(<stderr) == err ]]
 }
 
+@test "the monitor loads no library that could ask servers for debug information" {
+	nm -D --defined-only "$MONITOR" | grep -q ' T dlopen$'
+}
+
 @test "the shim exports what it interposes and nothing else, and needs libc only" {
 	nm -D --defined-only "$SHIM" | awk '{ print $3 }' | sort >exported
 	{
