@@ -4,7 +4,7 @@
 
     run.py [--quick] [--rounds=N] [--case=REGEX] --output=FILE
 
-Everything is measured in one run and written as JSON; tests/bench/table.py prints it. Environment, from
+Everything is measured in one run and written as JSON after each case; tests/bench/table.py prints it. Environment, from
 the Makefile: FAULTLINE is the command, BENCH the folder of the programs beside this file, PROGRAMS that
 of the test programs."""
 import argparse
@@ -55,6 +55,14 @@ def main():
     options = parser.parse_args()
     rounds = options.rounds or (3 if options.quick else 7)
     machine, results, started = Machine(), [], time.monotonic()
+
+    def write():
+        with open(options.output, "w", encoding="utf-8") as file:
+            json.dump(about() | {"rounds": rounds, "quick": options.quick, "samples": machine.samples,
+                                 "busy_samples": machine.busy, "seconds": round(time.monotonic() - started),
+                                 "cases": results}, file, indent=1)
+            file.write("\n")
+
     with tempfile.TemporaryDirectory() as folder:
         bench = cases.Bench(folder, options.quick)
         for case in cases.QUICK if options.quick else cases.CASES:
@@ -64,13 +72,9 @@ def main():
             case = case(bench)
             case.measure(machine, rounds)
             results.append(case.result())
+            write()  # who interrupts it has what is measured
     if not results:
         parser.error(f"no case matches {options.case}")
-    with open(options.output, "w", encoding="utf-8") as file:
-        json.dump(about() | {"rounds": rounds, "quick": options.quick, "samples": machine.samples,
-                             "busy_samples": machine.busy, "seconds": round(time.monotonic() - started),
-                             "cases": results}, file, indent=1)
-        file.write("\n")
 
 
 try:
