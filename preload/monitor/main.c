@@ -37,8 +37,8 @@ extern char **environ;
 static struct fl_launch_message message;
 
 /*
- * libdw loads libdebuginfod, with an HTTP client and thirty libraries more, when a file has no debug
- * information, although no server is named that could be asked. It calls this one, since a
+ * libdw loads libdebuginfod, with an HTTP client and thirty libraries more, when a file has no
+ * debug information, although no server is named that could be asked. It calls this one, since a
  * program's own functions come first; nothing else in the monitor loads libraries.
  */
 void *dlopen(const char *name, int flags)

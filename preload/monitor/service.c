@@ -155,14 +155,16 @@ static void on_mapped(
 {
 	struct service *s = context;
 	struct process *p = process_by_pid(s, pid);
+	const bool private_file = mapping->file && !(mapping->flags & MAP_SHARED);
+	const uint64_t end = mapping->start + mapping->size;
 
 	if (!p || !p->space)
 		return;
 	if (mapping->prot & PROT_EXEC)
-		space_executable(
-		    p->space, mapping->start, mapping->start + mapping->size, mapping->file);
-	if (mapping->file && !(mapping->flags & MAP_SHARED)) {
-		p->file_mapped = true;
+		space_executable(p->space, mapping->start, end, mapping->file);
+	p->file_mapped |= private_file || mapping->start == p->file_end;
+	if (private_file) {
+		p->file_end = end;
 		return;
 	}
 	/* Of what is shared the kernel will say whether it can be registered. */

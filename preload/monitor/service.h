@@ -84,7 +84,7 @@ struct process {
 	bool quiet;		/* its shim makes no system calls: FL_OP_QUIET */
 	bool confirmed;		/* it has told itself which process it is */
 	bool locks_future;	/* the kernel fills new mappings: mlockall */
-	bool file_mapped;	/* one was, privately, since modules' bss was looked for */
+	bool file_mapped;	/* privately, or what follows, since bss was looked for */
 	int32_t last_task;	/* the thread that faulted last, as the monitor sees it */
 	bool leader_ended;	/* its main thread has, but not the process */
 	int uffd, pidfd;
@@ -97,7 +97,8 @@ struct process {
 	uint64_t features;
 	uint64_t doorbell, doorbell_end, state;
 	uint64_t program_break;
-	uint64_t gone_ns; /* when memory was last seen to go */
+	uint64_t file_end; /* of the last file that was mapped privately */
+	uint64_t gone_ns;  /* when memory was last seen to go */
 	struct shared_area *shared;
 	struct space *space;
 	struct interval_map regions;	 /* detail: enum region_detail bits */
