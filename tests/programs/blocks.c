@@ -46,11 +46,21 @@ static long faults(void)
 	return usage.ru_minflt;
 }
 
-static void in_order(size_t pages, int flags)
+/*
+ * With `part` the memory that may be touched grows by so many pages, as malloc's arenas do, and
+ * ends inside of blocks; 0: all may be.
+ */
+static void in_order(size_t pages, int flags, size_t part)
 {
 	uint64_t *p = map(pages, flags);
 
+	if (part && mprotect(p, pages * PAGE, PROT_NONE) < 0)
+		fail("mprotect");
 	for (size_t i = 0; i < pages; i++) {
+		if (part && i % part == 0 &&
+		    mprotect((void *)word(p, i), (pages - i < part ? pages - i : part) * PAGE,
+			PROT_READ | PROT_WRITE) < 0)
+			fail("mprotect");
 		if (*word(p, i) != 0)
 			fail("a fresh page is not zero");
 		*word(p, i) = i;
@@ -80,40 +90,17 @@ static void with_islands(size_t pages, int flags)
 	munmap(p, pages * PAGE);
 }
 
-/* As malloc's arenas: the part that may be touched grows, and ends inside of a block. */
-static void growing(size_t pages)
-{
-	uint64_t *p = map(pages, MAP_PRIVATE);
-
-	if (mprotect(p, pages * PAGE, PROT_NONE) < 0)
-		fail("mprotect");
-	for (size_t i = 0; i < pages; i++) {
-		size_t part = pages - i < ISLANDS ? pages - i : ISLANDS;
-
-		if (i % ISLANDS == 0 &&
-		    mprotect((void *)word(p, i), part * PAGE, PROT_READ | PROT_WRITE) < 0)
-			fail("mprotect");
-		if (*word(p, i) != 0)
-			fail("a fresh page is not zero");
-		*word(p, i) = i;
-	}
-	for (size_t i = 0; i < pages; i++)
-		if (*word(p, i) != i)
-			fail("a page has lost its bytes");
-	munmap(p, pages * PAGE);
-}
-
 int main(int argc, char **argv)
 {
 	size_t pages = argc > 1 ? strtoul(argv[1], NULL, 10) : 0;
 	uint64_t *p;
 	long before;
 
-	in_order(pages, MAP_PRIVATE);
-	in_order(pages, MAP_SHARED);
+	in_order(pages, MAP_PRIVATE, 0);
+	in_order(pages, MAP_SHARED, 0);
+	in_order(pages, MAP_PRIVATE, ISLANDS);
 	with_islands(pages, MAP_PRIVATE);
 	with_islands(pages, MAP_SHARED);
-	growing(pages);
 	puts("blocks: right");
 	p = map(pages, MAP_PRIVATE);
 	before = faults();
