@@ -14,6 +14,8 @@
 #define RULES_MAX   (1u << 20) /* generated code is endless: start again */
 #define SHIM_NAME   "/libfaultline.so"
 
+#define GENERATED_MORE 64u /* ranges that may be noted before the maps are read */
+
 static uint64_t next_generation(void)
 {
 	static uint64_t last;
@@ -139,7 +141,8 @@ void space_executable(struct space *space, uint64_t start, uint64_t end, bool fi
 {
 	if (space->stale)
 		return;
-	space->stale = file;
+	/* What has gone since is forgotten when the maps are read. */
+	space->stale = file || space->generated_count > 2 * space->generated_read + GENERATED_MORE;
 	for (size_t i = 0; i < space->module_count; i++)
 		if (space->modules[i].start < end && start < space->modules[i].end)
 			space->stale = true;
@@ -314,6 +317,7 @@ int space_refresh(struct space **at, pid_t pid, struct elf_files *files, uint32_
 	/* What was a guess before may be known now. */
 	if (r.changed || space->module_count > r.first_new)
 		forget_rules(space);
+	space->generated_read = space->generated_count;
 	space->stale = false;
 	space->read_ns = now_ns();
 	return error;

@@ -61,8 +61,8 @@ struct space {
 	struct space_module *modules; /* sorted */
 	size_t module_count;
 	struct generated *generated; /* executable memory without a file, or what was it */
-	size_t generated_count;
-	struct rule *rules; /* open addressing, a power of two */
+	size_t generated_count, generated_read; /* now; when the maps were read last */
+	struct rule *rules;			/* open addressing, a power of two */
 	size_t rule_room, rule_count;
 };
 
