@@ -4,9 +4,9 @@
 
     run.py [--quick] [--rounds=N] [--case=REGEX] --output=FILE
 
-Everything is measured in one run and written as JSON after each case; tests/bench/table.py prints it. Environment, from
-the Makefile: FAULTLINE is the command, BENCH the folder of the programs beside this file, PROGRAMS that
-of the test programs."""
+Everything is measured in one run and written as JSON after each case; tests/bench/table.py prints it.
+Environment, from the Makefile: FAULTLINE is the command, BENCH the folder of the programs beside this
+file, PROGRAMS that of the test programs."""
 import argparse
 import json
 import os
