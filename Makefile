@@ -93,7 +93,7 @@ names = $(sort $(basename $(notdir $(wildcard $(1)))))
 
 shim_objects := $(call objects,$(PLAIN),$(call sources,preload/shim))
 options_object := $(call objects,$(B),preload/options.c preload/output.c preload/uffd_features.c preload/uffd_open.c \
-	preload/user.c)
+	preload/user.c preload/cpu_latency.c)
 monitor_objects := $(call objects,$(B),$(call sources,preload/monitor))
 messages := $(B)/messages/pprof.pb-c
 analyzer_objects := $(call objects,$(B),$(call sources,analyzer)) $(messages).o

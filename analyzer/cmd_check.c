@@ -9,6 +9,7 @@
 #include "machine.h"
 #include "message.h"
 
+#include "../preload/cpu_latency.h"
 #include "../preload/uffd_features.h"
 #include "../preload/uffd_open.h"
 #include "../preload/userfaultfd.h"
@@ -33,6 +34,7 @@
 #define GRANT_IN_CONTAINER  "docker run --security-opt seccomp=unconfined --cap-add SYS_PTRACE IMAGE"
 #define GRANT_EVENT_FORK    "sudo faultline record PROGRAM"
 #define GRANT_DEVICE	    "sudo setfacl -m u:$USER:rw /dev/userfaultfd"
+#define GRANT_LATENCY	    "sudo setfacl -m u:$USER:rw /dev/cpu_dma_latency"
 #define GRANT_DEVICE_KERNEL "use Linux 6.1 or later"
 
 enum state {
@@ -281,6 +283,27 @@ static void check_memory_reading(struct report *report)
 		    "process_vm_readv: %s (%s)", strerror(-result), yama);
 }
 
+static void check_cpu_latency(struct report *report)
+{
+	const char *purpose = "processors that wake fast while threads wait for pages; else a "
+			      "fault may take several times as long";
+	char driver[32];
+	int fd = fl_cpu_latency_open();
+	fl_cpu_idle_driver(driver, sizeof(driver));
+	if (fd < 0)
+		add(report, STATE_NOTE, "cpu-latency", purpose,
+		    fd == -EACCES ? GRANT_LATENCY : NULL, "/dev/cpu_dma_latency: %s",
+		    strerror(-fd));
+	else if (strcmp(driver, "none") == 0)
+		add(report, STATE_NOTE, "cpu-latency", purpose, NULL,
+		    "no idle driver: the kernel halts idle processors whatever is asked");
+	else
+		add(report, STATE_OK, "cpu-latency", purpose, NULL,
+		    "/dev/cpu_dma_latency works (idle driver %s)", driver);
+	if (fd >= 0)
+		close(fd);
+}
+
 static void check_thp(struct report *report)
 {
 	char value[128];
@@ -315,6 +338,7 @@ static void (*const checks[])(struct report *report) = {
     check_pagemap_scan,
     check_perf,
     check_memory_reading,
+    check_cpu_latency,
     check_thp,
     check_installation,
 };

@@ -288,6 +288,11 @@ static int parse_unprivileged(
 	return parse_switch(&options->unprivileged, value, error, size);
 }
 
+static int parse_allow_idle(struct fl_options *options, const char *value, char *error, size_t size)
+{
+	return parse_switch(&options->allow_idle, value, error, size);
+}
+
 static int parse_verify_stacks(
     struct fl_options *options, const char *value, char *error, size_t size)
 {
@@ -386,6 +391,11 @@ const struct fl_option fl_option_table[] = {
 	.argument = "LIST",
 	.help = "do without these features of userfaultfd",
 	.parse = parse_without},
+    {.flag = "allow-idle",
+	.variable = "FAULTLINE_ALLOW_IDLE",
+	.flag_value = "1",
+	.help = "let processors sleep deeply between faults: slower",
+	.parse = parse_allow_idle},
     {.flag = "verify-stacks",
 	.variable = "FAULTLINE_VERIFY_STACKS",
 	.flag_value = "1",

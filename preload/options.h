@@ -51,6 +51,7 @@ struct fl_options {
 	uint64_t delay_ns;    /* from the start of the recording to that of tracing */
 	uint64_t duration_ns; /* of tracing; 0: to the end */
 	bool unprivileged;    /* by what the kernel grants to anybody */
+	bool allow_idle;      /* processors may sleep deeply between faults */
 	bool verify_stacks;   /* compare unwind rules with libunwind on every stack */
 	const char *user;     /* who the program runs as, or NULL: who runs faultline; not owned */
 };

@@ -334,6 +334,7 @@ has_exited() {
 #   userfaultfd        this user may handle faults in the kernel, too
 #   io_uring           this user may use it
 #   perf               this user may open perf's page fault event for its own processes
+#   cpu-latency        it may keep idle processors from deep sleep, and there is more than one
 #   root               the test runs as root
 #   unprivileged-user  it can become one: "${AS_NOBODY[@]}" COMMAND... then runs a command without
 #                      any rights, in NOBODY_FOLDER, which is that user's. FAULTLINE and its kin
@@ -353,6 +354,10 @@ requires() {
 		perf)
 			_may_use_perf ||
 				skip "perf_event_open is refused to this user (see 'faultline check')"
+			;;
+		cpu-latency)
+			[[ -w /dev/cpu_dma_latency ]] || skip "/dev/cpu_dma_latency is refused to this user"
+			(($(nproc) > 1)) || skip "with one processor none is idle while another works"
 			;;
 		root)
 			[[ $EUID == 0 ]] || skip "only root can run this test"

@@ -185,6 +185,70 @@ no_process_holds() {
 	! find /proc/[0-9]*/fd -lname "$1/*" 2>/dev/null | grep -q -v "^/proc/$$/"
 }
 
+# wake_latency: microseconds that the machine's processors may take to wake.
+wake_latency() {
+	od --address-radix=n --format=d4 --read-bytes=4 /dev/cpu_dma_latency | tr -d ' '
+}
+
+# held: are they kept from deep sleep?
+held() {
+	(($(wake_latency) <= 2))
+}
+
+not_held() {
+	! held
+}
+
+# keep_touching OPTIONS...: records, in the background, a program that touches new memory until
+# the file "enough" appears, and then nothing until "end" does.
+keep_touching() {
+	rm -f enough end
+	cat >touching.py <<-'END'
+		import mmap, os, time
+		while not os.path.exists("enough"):
+		    with mmap.mmap(-1, 1 << 20) as memory:
+		        memory.write(bytes(1 << 20))
+		while not os.path.exists("end"):
+		    time.sleep(0.01)
+	END
+	timeout -k 5 60 "$FAULTLINE" record --quiet "$@" -o trace.jsonl \
+		/usr/bin/python3 touching.py 3>&- 4>&- &
+}
+
+@test "processors are kept from deep sleep while threads wait for pages, and only then" {
+	requires userfaultfd cpu-latency
+	held && skip "somebody else keeps the processors from deep sleep"
+	keep_touching
+	wait_until held
+	touch enough
+	wait_until not_held
+	touch end
+	wait $!
+	keep_touching
+	wait_until held
+	# its request ends with it, however that ends
+	kill -9 "$(monitor_of "$PWD/trace.jsonl")"
+	wait_until not_held
+	touch enough end
+	wait $!
+}
+
+@test "allow-idle: processors sleep as ever" {
+	requires userfaultfd cpu-latency
+	held && skip "somebody else keeps the processors from deep sleep"
+	keep_touching --allow-idle
+	wait_until has_faults 2000
+	not_held
+	touch enough end
+	wait $!
+	(($(trace_count trace.jsonl fault) > 2000))
+}
+
+# has_faults NUMBER: are so many in the trace that is being written?
+has_faults() {
+	(($(grep -c '"type":"fault"' trace.jsonl 2>/dev/null) > $1))
+}
+
 @test "no follow: children are not traced" {
 	run_faultline record --quiet --no-follow --output=trace.jsonl -- \
 		bash -c '/bin/ls / >/dev/null; (exit 3); exec /bin/ls -d /'

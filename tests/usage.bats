@@ -187,7 +187,7 @@ refuses() {
 	for name in userfaultfd dev-userfaultfd user-mode-only pagefault-flag-wp event-fork event-remap \
 		event-remove missing-hugetlbfs missing-shmem event-unmap sigbus thread-id \
 		minor-hugetlbfs minor-shmem exact-address wp-hugetlbfs-shmem wp-unpopulated poison \
-		wp-async move range-ioctls pagemap-scan; do
+		wp-async move range-ioctls pagemap-scan cpu-latency; do
 		jq -e --arg name "$name" 'any(.checks[]; .name == $name)' stdout
 	done
 	jq -e '.checks[] | select(.name == "range-ioctls") | .found | test("wake, copy, zeropage")' stdout

@@ -4,6 +4,7 @@
  * by a preloaded shim (launch.h), it prepares everything that can fail, says that it is ready,
  * and runs the service until the last traced process has ended.
  */
+#include "../cpu_latency.h"
 #include "../launch.h"
 #include "../uffd_features.h"
 #include "../uffd_open.h"
@@ -313,6 +314,8 @@ static int start(struct service *s, const struct arguments *a, char *path, char 
 		    strerror(-result));
 		return result;
 	}
+	s->spin = sched_getaffinity(0, sizeof(cpus), &cpus) == 0 && CPU_COUNT(&cpus) > 1;
+	s->latency_fd = s->spin && !s->options.allow_idle ? fl_cpu_latency_open() : -1;
 	result = take_user(s, a->preloaded, error, size);
 	if (result < 0)
 		return result;
@@ -325,7 +328,6 @@ static int start(struct service *s, const struct arguments *a, char *path, char 
 		return result;
 	s->starter_fd = a->starter_fd;
 	s->root_pid = a->pid;
-	s->spin = sched_getaffinity(0, sizeof(cpus), &cpus) == 0 && CPU_COUNT(&cpus) > 1;
 	s->stacks = stacks_create();
 	s->stack_copy = malloc(STACK_COPY_BYTES);
 	s->stack_extra = malloc(STACK_EXTRA_BYTES);

@@ -7,6 +7,7 @@
 #include "capture.h"
 #include "control.h"
 
+#include "../cpu_latency.h"
 #include "../launch.h"
 #include <errno.h>
 #include <stdio.h>
@@ -398,6 +399,17 @@ static bool spin_turns(struct service *s, struct process *p, uint64_t *pause_unt
 	return true;
 }
 
+/* ---- idle processors ---- */
+
+/* While threads wait for us their processors are kept from deep sleep, and for a tick more. */
+static void keep_awake(struct service *s, bool awake)
+{
+	if (s->latency_fd < 0 || s->awake == awake)
+		return;
+	s->awake = awake;
+	fl_cpu_latency_hold(s->latency_fd, awake);
+}
+
 /* ---- what has a time ---- */
 
 static void tick(struct service *s, uint64_t now)
@@ -419,6 +431,8 @@ static void tick(struct service *s, uint64_t now)
 			region_none_departed(p); /* that memory has stayed, too: mremap(2) */
 		late_register(s, p, now);
 	}
+	keep_awake(s, s->served_lately);
+	s->served_lately = false;
 	capture_let_go(s);
 	process_look_for_memory(s);
 	rescued = remote_rescues();
@@ -472,6 +486,8 @@ int service_prepare(struct service *s)
 	    .mapped = on_mapped,
 	    .lost = on_lost};
 
+	s->served_lately = true; /* it begins */
+	keep_awake(s, true);
 	s->next_region = s->next_allocation = 1;
 	s->reads_share_zeros = uffd_reads_share_zeros();
 	control_start(s);
@@ -516,6 +532,10 @@ int service_run(struct service *s)
 			return -errno;
 		for (int i = 0; i < count; i++)
 			dispatch(s, &events[i], &served);
+		if (served) {
+			s->served_lately = true;
+			keep_awake(s, true);
+		}
 		if (served && !(s->spin && service_now() > pause_until &&
 				  spin_turns(s, served, &pause_until)))
 			served = NULL;
@@ -544,5 +564,6 @@ int service_run(struct service *s)
 			break;
 	}
 	tick(s, service_now());
+	keep_awake(s, false);
 	return 0;
 }

@@ -173,8 +173,11 @@ struct service {
 	int device_fd;	     /* /dev/userfaultfd for that user's processes, or -1 */
 	bool root_exited, attached_any;
 	bool spin;
-	bool user_mode;	  /* the kernel cannot wait for pages: --mode=sigbus, --unprivileged */
-	bool ring_active; /* some process left a record since the last look */
+	int latency_fd;	    /* fl_cpu_latency_open, or negative */
+	bool awake;	    /* the processors are kept from deep sleep */
+	bool served_lately; /* since the last tick: a thread waited for us */
+	bool user_mode;	    /* the kernel cannot wait for pages: --mode=sigbus, --unprivileged */
+	bool ring_active;   /* some process left a record since the last look */
 	bool reads_share_zeros; /* uffd_reads_share_zeros */
 	bool has_native;	/* some process has a REGION_NATIVE */
 	struct process *processes;

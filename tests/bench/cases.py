@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What is measured: a function for each case, which prepares what it needs in the folder and says who
 contends. Every recording is checked when its time has been taken."""
+import contextlib
 import functools
 import os
 import random
@@ -71,6 +72,20 @@ class Bench:
                 "lost_percent": 100 * lost / (samples + lost)}
 
 
+AWAKE = "/dev/cpu_dma_latency"
+
+
+@contextlib.contextmanager
+def awake():
+    """Idle processors wake at once, as they do while faultline serves."""
+    fd = os.open(AWAKE, os.O_WRONLY)
+    try:
+        os.write(fd, bytes(4))
+        yield
+    finally:
+        os.close(fd)
+
+
 # --- first touches ---------------------------------------------------------------------------------
 
 def touches(bench, key, title, pages, threads=1, paths=1, kernel=False, few=False):
@@ -80,6 +95,10 @@ def touches(bench, key, title, pages, threads=1, paths=1, kernel=False, few=Fals
     def record(*options):
         value = bench.record(*touch, options=options).number()
         return value, truth.check_loop(bench.path("trace.jsonl"), pages, threads, paths)
+
+    def floor_awake():
+        with awake():
+            return Run(*floor).number()
 
     def coarse():
         # a block that a fault brought in is told once: there is nothing to count
@@ -99,7 +118,11 @@ def touches(bench, key, title, pages, threads=1, paths=1, kernel=False, few=Fals
         contenders[3:3] = [("record --mode=sigbus", lambda: record("--mode=sigbus")),
                            ("record --granularity=64K", coarse)]
         contenders.append(("perf record, frame pointers", lambda: perf("fp")))
-    return Case(key, title, "ns a page", contenders, ("native", "floor"))
+    bases = ["native", "floor"]
+    if os.access(AWAKE, os.W_OK):
+        contenders.insert(2, ("floor, awake", floor_awake))
+        bases.append("floor, awake")
+    return Case(key, title, "ns a page", contenders, bases)
 
 
 def touch(bench):
