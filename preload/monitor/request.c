@@ -690,7 +690,7 @@ static uint32_t find_published(struct fl_area *area, struct published *found)
 	return count;
 }
 
-void request_drain_cells(struct service *s, struct shared_area *shared)
+bool request_drain_cells(struct service *s, struct shared_area *shared)
 {
 	static struct published found[FL_CELLS];
 	struct fl_area *area = shared->area;
@@ -710,4 +710,5 @@ void request_drain_cells(struct service *s, struct shared_area *shared)
 		    s, LOST_EVENTS, full - shared->full, "no room for what the program reported");
 		shared->full = full;
 	}
+	return count > 0;
 }

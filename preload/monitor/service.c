@@ -27,6 +27,7 @@
 #define SPIN_PAUSE_NS 100000u /* no spinning after somebody else wanted the processor */
 #define SPIN_GAP_NS   30000u  /* a turn of the spin loop that took longer may have been preempted */
 #define SPIN_LOOKS    8	      /* for a sample, between two for a message */
+#define SPIN_CELLS    8	      /* looks for a message, between two for what is told without asking */
 #define SPIN_TURNS    8	      /* faults of one process before others are looked at */
 #define RING_MS	      2
 #define TICK_MS	      100	  /* the safety net and whatever has a time */
@@ -367,16 +368,18 @@ static void await_sample(struct service *s)
 
 /*
  * Reads the descriptor that served last again and again for SPIN_NS. Stops at once, and for a
- * while, when somebody else wanted to run here. Leaves alone what its process tells without asking:
- * it is cheaper to take many at once than to share their memory with a thread that fills it.
+ * while, when somebody else wanted to run here. Now and then takes what its process tells without
+ * asking, so that no thread waits for that later. True when there was anything.
  */
 static bool spin(struct service *s, struct process *p, uint64_t *pause_until)
 {
 	uint64_t start = service_now(), last = start, now;
 
-	do {
+	for (unsigned look = 1;; look++) {
 		await_sample(s);
 		if (serve_process(s, p))
+			return true;
+		if (look % SPIN_CELLS == 0 && p->shared && request_drain_cells(s, p->shared))
 			return true;
 		if (p->dead || p->uffd < 0)
 			return false;
@@ -385,9 +388,10 @@ static bool spin(struct service *s, struct process *p, uint64_t *pause_until)
 			*pause_until = now + SPIN_PAUSE_NS;
 			return false;
 		}
+		if (now - start > SPIN_NS)
+			return false;
 		last = now;
-	} while (now - start < SPIN_NS);
-	return false;
+	}
 }
 
 /* The same for some faults: others may wait, too. False when there was nothing any more. */

@@ -546,8 +546,8 @@ void request_allocated(
 /* The allocation at `address` was given to free. */
 void request_freed(
     struct service *s, struct process *p, int32_t tid, uint64_t address, uint64_t ts);
-/* Takes what processes of this area have told without asking. */
-void request_drain_cells(struct service *s, struct shared_area *shared);
+/* Takes what processes of this area have told without asking. True when there was anything. */
+bool request_drain_cells(struct service *s, struct shared_area *shared);
 
 /* Before a userfaultfd is read: what explained events that were read before does no more. */
 void request_free_left(struct shared_area *shared);

@@ -233,13 +233,15 @@ void shim_tell(enum fl_cell_kind kind, uint64_t address)
 
 /* ---- allocations ---- */
 
-/* The first that is free: those of low numbers stay in use, and the others untouched. */
+/* The first that is free: those of low numbers stay in use, and the others untouched. Round once:
+   the monitor may have freed one before the place where we begin meanwhile. */
 static struct fl_record *note_claim(uint32_t *number)
 {
 	struct fl_area *area = shim_channel.area;
 	uint32_t first = __atomic_load_n(&area->next_note, __ATOMIC_RELAXED);
 
-	for (uint32_t i = first; i < FL_NOTES; i++) {
+	for (uint32_t look = 0; look < FL_NOTES; look++) {
+		uint32_t i = (first + look) % FL_NOTES;
 		struct fl_record *record = (struct fl_record *)area->notes[i];
 		uint64_t expected = 0;
 
