@@ -108,20 +108,17 @@ def touches(bench, key, title, pages, threads=1, paths=1, kernel=False, few=Fals
         value = bench.perf(stacks, *touch).number()
         return value, bench.perf_facts()
 
-    contenders = [
-        ("native", lambda: Run(*touch).number()),
-        ("floor", lambda: Run(*floor).number()),
-        ("record", record),
-        ("perf record, dwarf", lambda: perf("dwarf")),
-    ]
-    if not few:
-        contenders[3:3] = [("record --mode=sigbus", lambda: record("--mode=sigbus")),
-                           ("record --granularity=64K", coarse)]
-        contenders.append(("perf record, frame pointers", lambda: perf("fp")))
+    contenders = [("native", lambda: Run(*touch).number()), ("floor", lambda: Run(*floor).number())]
     bases = ["native", "floor"]
     if os.access(AWAKE, os.W_OK):
-        contenders.insert(2, ("floor, awake", floor_awake))
+        contenders.append(("floor, awake", floor_awake))
         bases.append("floor, awake")
+    contenders += [("record", record), ("record --mode=sigbus", lambda: record("--mode=sigbus"))]
+    if not few:
+        contenders.append(("record --granularity=64K", coarse))
+    contenders.append(("perf record, dwarf", lambda: perf("dwarf")))
+    if not few:
+        contenders.append(("perf record, frame pointers", lambda: perf("fp")))
     return Case(key, title, "ns a page", contenders, bases)
 
 
