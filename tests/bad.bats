@@ -157,6 +157,13 @@ has_no_monitor() {
 	grep -E 'small/trace\.jsonl\.zst.*[Nn]o space' stderr
 	trace_text small/trace.jsonl.zst | sed '$d' >whole.jsonl
 	[[ ! -s whole.jsonl ]] || assert_well_formed whole.jsonl
+
+	# A program so short that most is written at its end: what has room first has none then.
+	rm small/trace.jsonl.zst
+	head -c 983040 /dev/zero >small/ballast
+	run_faultline record --output=small/short.jsonl -- "$PROGRAMS/churn" 1
+	grep -E 'small/short\.jsonl.*[Nn]o space' stderr
+	(($(grep -c -i 'no space' stderr) == 1))
 }
 
 # --- Programs ----------------------------------------------------------------------------------

@@ -368,6 +368,7 @@ int main(int count, char **words)
 	static char path[TRACE_PATH_MAX];
 	struct writer_totals totals = {0};
 	struct arguments arguments;
+	const char *complaint;
 	int result;
 
 	if (parse_arguments(count, words, &arguments) < 0) {
@@ -389,9 +390,9 @@ int main(int count, char **words)
 	tell(arguments.starter_fd, FL_LAUNCH_READY);
 	service_run(&service);
 	writer_finish(service.writer, service.control.ended_by, &totals);
-	if (writer_complaint(service.writer)) {
-		snprintf(
-		    message.text, sizeof(message.text), "%s", writer_complaint(service.writer));
+	complaint = writer_complaint(service.writer);
+	if (complaint) {
+		snprintf(message.text, sizeof(message.text), "%s", complaint);
 		tell(arguments.starter_fd, FL_LAUNCH_WARNING);
 	}
 	if (service.options.verify_stacks) {
