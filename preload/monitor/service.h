@@ -175,7 +175,7 @@ struct service {
 	bool spin;
 	int latency_fd;	    /* fl_cpu_latency_open, or negative */
 	bool awake;	    /* the processors are kept from deep sleep */
-	bool served_lately; /* since the last tick: a thread waited for us */
+	bool served_lately; /* since the last tick: a thread waited for us, or told us something */
 	bool user_mode;	    /* the kernel cannot wait for pages: --mode=sigbus, --unprivileged */
 	bool ring_active;   /* some process left a record since the last look */
 	bool reads_share_zeros; /* uffd_reads_share_zeros */
