@@ -368,6 +368,22 @@ static int in_threads(void)
 	return 0;
 }
 
+/*
+ * Gives back what may be the kernel's shared page of zeros. A child inherits that of memory that
+ * has ever been written to, and the kernel takes what userfaultfd has filled for such memory.
+ */
+static void give_back_zeros(struct field *f)
+{
+	static const char zeros[PAGE];
+	char present[ARENA + 1];
+
+	acts_look(f->arena, ARENA, present);
+	for (size_t i = 0; i < ARENA; i++)
+		if (f->places[i].kind == PRIVATE && present[i] == '1' &&
+		    (!(f->places[i].prot & PROT_READ) || memcmp(at(f, i), zeros, PAGE) == 0))
+			advise_at(f, i, 1, "DONTNEED", MADV_DONTNEED, NULL);
+}
+
 /* A child goes on where its parent was, which waits for it and then goes on, too. */
 static int in_children(void)
 {
@@ -379,6 +395,7 @@ static int in_children(void)
 		pid_t pid;
 
 		run(f);
+		give_back_zeros(f);
 		pid = fork();
 		if (pid == 0) {
 			acts_forked();
