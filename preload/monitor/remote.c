@@ -225,13 +225,18 @@ bool remote_holds(int32_t pid, uint64_t page)
 
 /*
  * The part of the range, from its start, that can be read without waiting for ourselves, and
- * without bringing in a page that the program has not touched yet.
+ * without bringing in a page that the program has not touched yet. No stack goes on in the next
+ * region: that may be on its way out, and what is mapped in its place would be read in.
  */
 static size_t safe_bytes(const struct process *p, uint64_t address, size_t size)
 {
 	uint64_t end = address + size;
-	const struct interval *foreign;
+	const struct interval *foreign, *region = interval_next(&p->regions, address);
 
+	if (region && region->start > address && region->start < end)
+		end = region->start;
+	else if (region && region->start <= address && region->end < end)
+		end = region->end;
 	/* The doorbell is registered as well, though it is no region of the program's. */
 	if (address < p->doorbell_end && end > p->doorbell) {
 		if (address >= p->doorbell)
