@@ -233,10 +233,11 @@ static size_t safe_bytes(const struct process *p, uint64_t address, size_t size)
 	uint64_t end = address + size;
 	const struct interval *foreign, *region = interval_next(&p->regions, address);
 
-	if (region && region->start > address && region->start < end)
-		end = region->start;
-	else if (region && region->start <= address && region->end < end)
-		end = region->end;
+	if (region) {
+		uint64_t border = region->start > address ? region->start : region->end;
+
+		end = border < end ? border : end;
+	}
 	/* The doorbell is registered as well, though it is no region of the program's. */
 	if (address < p->doorbell_end && end > p->doorbell) {
 		if (address >= p->doorbell)
